@@ -1,0 +1,1 @@
+"""What the company may talk to: connections, their secrets, consent and who may use them."""

@@ -1,0 +1,13 @@
+"""The catalogue of what can be set up: this list, in display order, and nothing else."""
+
+from connections.connectors.base import Connector
+from connections.connectors.sftp import Sftp
+
+CONNECTORS: tuple[type[Connector], ...] = (Sftp,)
+
+_BY_KEY = {connector.key: connector for connector in CONNECTORS}
+
+
+def get(key: str) -> type[Connector] | None:
+    """The connection type with this key, or None."""
+    return _BY_KEY.get(key)

@@ -1,0 +1,248 @@
+"""What a connection type declares and what it can do.
+
+A connection type (``Connector``) is one short module: the declaration on top, the verbs it has below. It is
+built from plain settings, resolved secrets and the gateway, and imports neither Django nor a model, so that
+it can be tried on its own. Texts are marked with ``N_`` and translated where they are shown.
+"""
+
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+
+def N_(text: str) -> str:
+    """Mark a text for translation without translating it here."""
+    return text
+
+
+class FieldKind(StrEnum):
+    """How a field is typed in; ``SECRET_TEXT`` is a secret of several lines, such as a private key."""
+
+    TEXT = "text"
+    CHOICE = "choice"
+    SECRET = "secret"
+    SECRET_TEXT = "secret_text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One answer of a choice field: ``value`` is stored, ``label`` shown."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One thing to fill in.
+
+    ``target`` says that the value is part of where data goes: changing it asks for verification, agreement
+    and every secret again. ``account`` says that it names who signs in. ``shown_when`` is ``(field key, value)``: the field matters only while that other
+    field has that value, and ``required`` is then meant under that condition. ``fills`` maps parts of a pasted address
+    (``username``, ``folder``) to the keys of the fields they belong in.
+    """
+
+    key: str
+    label: str
+    kind: FieldKind = FieldKind.TEXT
+    required: bool = True
+    help: str = ""
+    placeholder: str = ""
+    prefix: str = ""
+    choices: tuple[Choice, ...] = ()
+    default: str = ""
+    target: bool = False
+    account: bool = False
+    vaultable: bool = False
+    shown_when: tuple[str, str] | None = None
+    fills: tuple[tuple[str, str], ...] = ()
+    max_length: int = 255
+
+    @property
+    def secret(self) -> bool:
+        """Whether the value is kept encrypted and never shown again."""
+        return self.kind in (FieldKind.SECRET, FieldKind.SECRET_TEXT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the service, or our way of using it, allows; ``None`` means no known limit."""
+
+    max_profiles: int | None = None
+    min_profiles: int | None = None
+    max_files_per_table: int | None = None
+
+
+class StepStatus(StrEnum):
+    """How a verification step ended; ``ASKS`` waits for a person (a server's key to trust)."""
+
+    DONE = "done"
+    FAILED = "failed"
+    ASKS = "asks"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerIdentity:
+    """The key a server showed: ``fingerprint`` as ``SHA256:…``, ``public_key`` in OpenSSH's one-line form."""
+
+    algorithm: str
+    fingerprint: str
+    public_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """The outcome of one named verification step, with the time it took in milliseconds.
+
+    ``note`` is a fact worth showing (host and port reached); on failure ``cause`` and ``remedy`` are sentences,
+    ``detail`` quotes the service and ``reachable`` is false when the service did not answer at all.
+    """
+
+    key: str
+    status: StepStatus
+    milliseconds: int
+    note: str = ""
+    cause: str = ""
+    remedy: str = ""
+    detail: str = ""
+    code: str = ""
+    reachable: bool = True
+    identity: ServerIdentity | None = None
+
+
+class Gateway(Protocol):
+    """The one way out. Every socket that a connector uses comes from here."""
+
+    def resolve(self, host: str, port: int) -> tuple[str, ...]:
+        """Addresses of ``host``, every one checked; raises NeedsAttention (refused) or TryLater (no answer)."""
+
+    def connect(self, host: str, port: int, *, timeout: float) -> socket.socket:
+        """A connected TCP socket to a checked address of ``host``, ``timeout`` in seconds; raises as ``resolve``."""
+
+
+class RemoteFile(Protocol):
+    """One file being written at the destination."""
+
+    def write(self, data: bytes) -> None:
+        """Send the next piece; may return before the service has confirmed it. Raises ConnectorError."""
+
+    def finish(self) -> int:
+        """Wait for every piece, close, and return the size in bytes that the service reports."""
+
+    def abort(self) -> None:
+        """Give up on the file, as well as the line still allows; never raises."""
+
+
+class FileDelivery(Protocol):
+    """A signed-in file destination. Folders and names are relative to the connection's own folder.
+
+    Everything is written into a temporary folder and published by one rename; a finished delivery is
+    therefore complete or absent. All methods raise ConnectorError.
+    """
+
+    def begin(self, temporary: str) -> None:
+        """Make the temporary folder, parents included; an existing one is left as it is."""
+
+    def take_over(self, earlier: str, temporary: str, keep: Mapping[str, int]) -> frozenset[str]:
+        """Rename an earlier attempt's folder to ours and delete what is not in ``keep`` (name to size in bytes).
+
+        Returns the names kept; empty when there is no such folder any more (ours is then made afresh).
+        """
+
+    def open(self, temporary: str, name: str) -> RemoteFile:
+        """Start a new file; an unfinished one of the same name is replaced."""
+
+    def publish(self, temporary: str, final: str, files: Mapping[str, int]) -> None:
+        """Make the temporary folder the final one; never overwrites. ``files`` maps names to sizes in bytes.
+
+        May be called again after an answer was lost: what is published already, with these sizes, is done.
+        The last name in ``files`` is published last where the service cannot rename a folder.
+        """
+
+    def discard(self, temporary: str) -> None:
+        """Delete the temporary folder and what is in it; one that is gone already is fine."""
+
+
+class Connector(ABC):
+    """A connection type. Subclasses fill the declaration and the verbs they have.
+
+    ``steps`` lists verification steps as ``(key, label)`` in order; ``not_tested`` says what verification leaves
+    open; ``export_options`` are asked on each export; ``requires`` are the prerequisites, one sentence each;
+    ``connection_name`` is what a connection of this type is called, ``icon`` a neutral icon of the category.
+    ``preview`` is true until the type has run against a real server or the vendor's own description.
+    """
+
+    key: ClassVar[str]
+    name: ClassVar[str]
+    connection_name: ClassVar[str]
+    provider: ClassVar[str]
+    category: ClassVar[str]
+    icon: ClassVar[str]
+    description: ClassVar[str]
+    direction: ClassVar[str] = "export"
+    preview: ClassVar[bool] = False
+    requires: ClassVar[tuple[str, ...]] = ()
+    fields: ClassVar[tuple[Field, ...]]
+    export_options: ClassVar[tuple[Field, ...]] = ()
+    limits: ClassVar[Limits] = Limits()
+    steps: ClassVar[tuple[tuple[str, str], ...]]
+    not_tested: ClassVar[str] = ""
+    doc: ClassVar[str]
+    host_key_pinned: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        settings: Mapping[str, str],
+        secrets: Mapping[str, str],
+        gateway: Gateway,
+        *,
+        host_key: str = "",
+    ) -> None:
+        """Take cleaned settings, the secrets' values by field key, the gateway and the trusted host key.
+
+        Nothing is opened here.
+        """
+        self.settings = settings
+        self.secrets = secrets
+        self.gateway = gateway
+        self.host_key = host_key
+
+    @classmethod
+    @abstractmethod
+    def clean(cls, settings: Mapping[str, str]) -> dict[str, str]:
+        """Normalise what was typed; the same input always gives the same output. Raises InvalidSettings."""
+
+    @classmethod
+    @abstractmethod
+    def clean_secret(cls, key: str, value: str, secrets: Mapping[str, str]) -> str:
+        """Check the secret typed for field ``key``; ``secrets`` has all typed ones. Raises InvalidSettings."""
+
+    @classmethod
+    @abstractmethod
+    def target(cls, settings: Mapping[str, str]) -> dict[str, str]:
+        """Where data goes, from cleaned settings: scheme, host, port, account, region, as far as they apply."""
+
+    @classmethod
+    @abstractmethod
+    def target_label(cls, settings: Mapping[str, str]) -> str:
+        """The target in one line for administrators, for example ``sftp://eu.contoso.example/newsletter``."""
+
+    @abstractmethod
+    def verify(self) -> Iterator[Step]:
+        """Try the connection step by step, in the order of ``steps``; ends after the first that is not done.
+
+        Uses the same code path as a run. Never raises ConnectorError: a failure is a step.
+        """
+
+    def deliver(self) -> AbstractContextManager[FileDelivery]:
+        """Sign in at a file destination. Raises ConnectorError; not every type has this verb."""
+        raise TypeError(f"{self.name} takes no files")
+
+
+def is_active(field: Field, settings: Mapping[str, str]) -> bool:
+    """Whether a field matters under these settings (see ``Field.shown_when``)."""
+    return field.shown_when is None or settings.get(field.shown_when[0]) == field.shown_when[1]

@@ -1,0 +1,75 @@
+"""*Data privacy and compliance*: the text a person agrees to, for one service and one target.
+
+The wording is versioned; what is stored with an agreement is the version, the whole text as shown and its
+SHA-256 over text and links. A person agrees to the text they were shown: the form carries its hash.
+"""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from connections import connectors
+from connections.connectors.base import Connector
+from connections.models import Connection, Consent
+from connections.secret_store import digest
+from connections_portal.models import User
+
+VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Wording:
+    """One text as shown: paragraphs, links as ``(label, url)``, and the hash over both."""
+
+    version: str
+    paragraphs: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+    hash: str
+
+    @property
+    def text(self) -> str:
+        """The paragraphs and links as plain text."""
+        return "\n\n".join([*self.paragraphs, *(f"{label}: {url}" for label, url in self.links)])
+
+
+def wording(connector: type[Connector], target_label: str) -> Wording:
+    """The current text for this service; ``target_label`` is empty until a target has been typed."""
+    service = f"{connector.name} ({target_label})" if target_label else connector.name
+    paragraphs = (
+        _(
+            "When you save this connection you allow data, personal data included, to leave this company's "
+            "customer data for %(service)s."
+        )
+        % {"service": service},
+        _("Connections Portal transfers it at your instruction, whenever an export on this connection runs."),
+        _(
+            "It is for you to make sure that the people concerned agreed to this use of their data, and that "
+            "%(service)s meets the privacy and security obligations you are under."
+        )
+        % {"service": service},
+        _("You can remove this connection at any time; from then on nothing is transferred."),
+    )
+    links: tuple[tuple[str, str], ...] = ()
+    if settings.PRIVACY_STATEMENT_URL:
+        links = ((_("Privacy statement"), settings.PRIVACY_STATEMENT_URL),)
+    return Wording(VERSION, paragraphs, links, digest([VERSION, paragraphs, links]))
+
+
+def give(*, connection: Connection, person: User, shown: Wording) -> Consent:
+    """Record that ``person`` agreed to ``shown`` for this connection, inside the caller's transaction."""
+    connector = connectors.get(connection.type_key)
+    assert connector is not None
+    return Consent.objects.create(
+        action=Consent.Action.GIVEN,
+        person_id=person.pk,
+        person_label=str(person)[:150],
+        connection_uuid=connection.uuid,
+        connection_name=connection.name,
+        type_key=connection.type_key,
+        target_label=connector.target_label(connection.settings),
+        target_digest=connection.target_digest,
+        wording_version=shown.version,
+        wording_hash=shown.hash,
+        wording=shown.text,
+    )

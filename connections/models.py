@@ -1,0 +1,209 @@
+"""Connections, their secrets, drafts, consent and grants."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
+
+from connections_portal.models import User
+
+
+class Access(models.TextChoices):
+    """*Choose who can use this connection.*"""
+
+    ADMINISTRATORS = "administrators", _("Administrators")
+    CONTRIBUTORS = "contributors", _("Administrators and contributors")
+    SPECIFIC = "specific", _("Specific people")
+
+
+class State(models.TextChoices):
+    """Whether a connection may be used."""
+
+    NOT_VERIFIED = "not_verified", _("Not verified")
+    READY = "ready", _("Ready")
+    NEEDS_ATTENTION = "needs_attention", _("Needs attention")
+    PAUSED = "paused", _("Paused")
+
+
+class Consent(models.Model):
+    """Agreement to the privacy terms, *given* or *withdrawn*. Append-only, ids and labels as plain columns."""
+
+    class Action(models.TextChoices):
+        """What the person declared."""
+
+        GIVEN = "given", _("Given")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    action = models.CharField(max_length=9, choices=Action.choices)
+    at = models.DateTimeField(auto_now_add=True)
+    person_id = models.BigIntegerField()
+    person_label = models.CharField(max_length=150)
+    connection_uuid = models.UUIDField(db_index=True)
+    connection_name = models.CharField(max_length=100)
+    type_key = models.CharField(max_length=60)
+    target_label = models.CharField(max_length=600)
+    target_digest = models.CharField(max_length=64)
+    wording_version = models.CharField(max_length=20)
+    wording_hash = models.CharField(max_length=64)
+    wording = models.TextField()
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        verbose_name = _("consent")
+        verbose_name_plural = _("consents")
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()}: {self.connection_name}"
+
+
+class ConnectionQuerySet(models.QuerySet["Connection"]):
+    """What a person may see and use, as querysets, so that lists, choices and checks cannot disagree."""
+
+    def editable_by(self, user: User) -> "ConnectionQuerySet":
+        """All of them for administrators, none for anybody else."""
+        from connections.permissions import editable_connections
+
+        return editable_connections(self, user)
+
+    def usable_by(self, user: User) -> "ConnectionQuerySet":
+        """Those an export may be built on by ``user`` (rule S10), whatever their state."""
+        from connections.permissions import usable_connections
+
+        return usable_connections(self, user)
+
+
+class Connection(models.Model):
+    """One place where data may go: settings and secrets of one service, agreed to, shared with some.
+
+    ``settings`` are cleaned by the connector and hold no secret. ``target_digest`` names the place that settings,
+    secrets, host key and consent all belong to. ``version`` grows with each change (stale pages are refused),
+    ``epoch`` with each change that stops running runs (rule S4).
+    """
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=100)
+    name_key = models.CharField(max_length=200, editable=False)
+    type_key = models.CharField(max_length=60)
+    settings = models.JSONField(default=dict)
+    target_digest = models.CharField(max_length=64)
+    host_key = models.TextField(blank=True)
+
+    state = models.CharField(max_length=15, choices=State.choices, default=State.NOT_VERIFIED)
+    state_cause = models.CharField(max_length=300, blank=True)
+    verified_at = models.DateTimeField(null=True)
+    verified_by = models.ForeignKey(
+        User, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    verification = models.JSONField(default=list)
+    consent = models.ForeignKey(Consent, null=True, on_delete=models.PROTECT, related_name="+")
+
+    access = models.CharField(max_length=14, choices=Access.choices, default=Access.ADMINISTRATORS)
+    max_parallel = models.PositiveSmallIntegerField(default=2)
+    version = models.PositiveIntegerField(default=1)
+    epoch = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(
+        User, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+    updated_by = models.ForeignKey(
+        User, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    objects = ConnectionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "id"]
+        verbose_name = _("connection")
+        verbose_name_plural = _("connections")
+        permissions = [("use_connection", "May build exports on this connection")]
+        constraints = [
+            models.UniqueConstraint(fields=["type_key", "name_key"], name="connection_name_once_per_type"),
+            models.CheckConstraint(
+                condition=Q(state=State.PAUSED) | Q(consent__isnull=False),
+                name="connection_consent_unless_paused",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[State.NOT_VERIFIED, State.PAUSED]) | Q(verified_at__isnull=False),
+                name="connection_ready_means_verified",
+            ),
+        ]
+        indexes = [models.Index(fields=["-created_at", "-id"], name="connection_created")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ConnectionUserObjectPermission(UserObjectPermissionBase):
+    """A grant to a person."""
+
+    content_object = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="user_grants")
+
+    class Meta(UserObjectPermissionBase.Meta):
+        abstract = False
+
+
+class ConnectionGroupObjectPermission(GroupObjectPermissionBase):
+    """A grant to a group."""
+
+    content_object = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="group_grants")
+
+    class Meta(GroupObjectPermissionBase.Meta):
+        abstract = False
+
+
+class ConnectionDraft(models.Model):
+    """A set-up under way. Only its maker reaches it; it ends 60 minutes after the last request.
+
+    ``settings`` are as typed until they are cleaned for a verification; ``form`` keeps what else was typed (name,
+    access). ``verified_digest`` binds a passed verification to settings, secrets and host key (rule S16).
+    """
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    type_key = models.CharField(max_length=60)
+    settings = models.JSONField(default=dict)
+    form = models.JSONField(default=dict)
+    created_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(db_index=True)
+    host_key_seen = models.TextField(blank=True)
+    host_key_trusted = models.TextField(blank=True)
+    target_digest = models.CharField(max_length=64, blank=True)
+    verification = models.JSONField(default=list)
+    verified_digest = models.CharField(max_length=64, blank=True)
+    verified_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return str(self.uuid)
+
+
+class ConnectionSecret(models.Model):
+    """One secret value, encrypted for one target (rules S1, S2). Reached through ``secret_store`` only."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    draft = models.ForeignKey(ConnectionDraft, null=True, on_delete=models.CASCADE, related_name="secrets")
+    connection = models.ForeignKey(Connection, null=True, on_delete=models.CASCADE, related_name="secrets")
+    field = models.CharField(max_length=60)
+    nonce = models.BinaryField(max_length=12)
+    ciphertext = models.BinaryField()
+    key_version = models.PositiveIntegerField()
+    target_digest = models.CharField(max_length=64)
+    revision = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(draft__isnull=True, connection__isnull=False)
+                | Q(draft__isnull=False, connection__isnull=True),
+                name="secret_belongs_to_draft_or_connection",
+            ),
+            models.UniqueConstraint(fields=["draft", "field"], name="secret_once_per_draft_field"),
+            models.UniqueConstraint(fields=["connection", "field"], name="secret_once_per_connection_field"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.field} ***"

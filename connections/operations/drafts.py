@@ -1,0 +1,229 @@
+"""A set-up under way: keep what was typed, verify it, trust a server (design: Set up a connection)."""
+
+import datetime as dt
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from threading import BoundedSemaphore
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from connections import connectors, secret_store
+from connections.connectors.base import Step, StepStatus, is_active
+from connections.models import ConnectionDraft
+from connections.operations.connector import open_connector
+from connections_portal import audit, redaction
+from connections_portal.errors import OperationError, Stale
+from connections_portal.models import AuditEntry, User
+
+LIFETIME = dt.timedelta(minutes=60)
+VERIFIED_FOR = dt.timedelta(minutes=30)
+PER_MINUTE = 10
+REFUSED_SIGN_INS = 5
+REFUSED_PAUSE = dt.timedelta(minutes=15)
+
+# Verifications wait on strangers' servers: two at a time leave the other threads to everybody else (rule S20).
+_slots = BoundedSemaphore(2)
+
+
+class TooMany(OperationError):
+    """Verification is limited; the message says how long to wait."""
+
+    status = 429
+
+
+def keep_draft(
+    *,
+    draft: ConnectionDraft | None,
+    type_key: str,
+    cleaned: Mapping[str, str],
+    secrets: Mapping[str, str],
+    form: Mapping[str, Any],
+    actor: User,
+    now: dt.datetime | None = None,
+) -> ConnectionDraft:
+    """Write what was typed to the draft (a new one if None) and return it.
+
+    ``cleaned`` are settings as the connector's ``clean`` returns them, ``secrets`` only what was typed in this request,
+    ``form`` the rest of the form. When the target changes, kept secrets, host key and verification go (rule S1).
+    Raises OperationError at a required secret's field that is neither typed nor kept for this target.
+    """
+    now = now or timezone.now()
+    target = secret_store.target_digest(type_key, cleaned)
+    connector = connectors.get(type_key)
+    assert connector is not None
+    with transaction.atomic():
+        if draft is None:
+            draft = ConnectionDraft(type_key=type_key, created_by=actor)
+        else:
+            draft = ConnectionDraft.objects.select_for_update().get(pk=draft.pk)
+        if draft.target_digest != target:
+            draft.target_digest = target
+            draft.host_key_seen = draft.host_key_trusted = ""
+            _forget_verification(draft)
+        elif draft.settings != dict(cleaned):
+            _forget_verification(draft)
+        draft.settings = dict(cleaned)
+        draft.form = dict(form)
+        draft.expires_at = now + LIFETIME
+        draft.save()
+        active = [f.key for f in connector.fields if f.secret and is_active(f, cleaned)]
+        draft.secrets.exclude(field__in=active, target_digest=target).delete()
+        for field in active:
+            if secrets.get(field):
+                before = secret_store.revisions(draft)
+                secret_store.put(draft=draft, field=field, value=secrets[field], for_target=target)
+                if secret_store.revisions(draft) != before:
+                    _forget_verification(draft)
+        draft.save()
+        present = set(draft.secrets.values_list("field", flat=True))
+        missing = {
+            f.key: _("Type it; it is kept for this set-up.")
+            for f in connector.fields
+            if f.key in active and f.required and f.key not in present
+        }
+        if missing:
+            raise OperationError(_("Something is missing."), fields=missing)
+    return draft
+
+
+def _forget_verification(draft: ConnectionDraft) -> None:
+    draft.verification = []
+    draft.verified_digest = ""
+    draft.verified_at = None
+
+
+def verified_digest(draft: ConnectionDraft) -> str:
+    """What a verification of this draft is bound to (rule S16); stays on the server."""
+    return secret_store.digest(
+        [draft.type_key, draft.settings, secret_store.revisions(draft), draft.host_key_trusted]
+    )
+
+
+def is_verified(draft: ConnectionDraft, *, now: dt.datetime | None = None) -> bool:
+    """Whether exactly what the draft holds now has passed a verification in the last 30 minutes."""
+    now = now or timezone.now()
+    return (
+        bool(draft.verified_digest)
+        and draft.verified_at is not None
+        and now - draft.verified_at <= VERIFIED_FOR
+        and draft.verified_digest == verified_digest(draft)
+    )
+
+
+def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None = None) -> ConnectionDraft:
+    """Run the verification steps of what the draft holds and store how each ended.
+
+    Ends at *Server identity* while the server's key is not trusted. Raises TooMany above the limits of rule S20.
+    Must not be called inside a transaction: it waits for the service.
+    """
+    account = _account_digest(draft)
+    _check_limits(draft, account, actor, now or timezone.now())
+    if not _slots.acquire(blocking=False):
+        raise TooMany(_("Two other verifications are running. Try again in a few seconds."))
+    try:
+        bound_to = verified_digest(draft)
+        started = time.monotonic()
+        with open_connector(draft, purpose="verify", actor=actor) as connector:
+            steps = [_stored(step) for step in connector.verify()]
+            expected = [key for key, _label in connector.steps]
+    finally:
+        _slots.release()
+    passed = [step["key"] for step in steps if step["status"] == StepStatus.DONE] == expected
+    last = steps[-1] if steps else {"code": "", "status": "", "identity": None}
+    with transaction.atomic():
+        draft = ConnectionDraft.objects.select_for_update().get(pk=draft.pk)
+        if verified_digest(draft) != bound_to:
+            raise Stale(_("The form was changed while it was being verified. Verify again."))
+        draft.verification = steps
+        if last["identity"]:
+            draft.host_key_seen = last["identity"]["public_key"]
+        draft.verified_digest = bound_to if passed else ""
+        draft.verified_at = timezone.now() if passed else None
+        draft.expires_at = timezone.now() + LIFETIME
+        draft.save()
+        audit.record(
+            "connection.verified",
+            actor=actor,
+            target=draft,
+            label=str(draft.form.get("name", "")),
+            refused=not passed,
+            type=draft.type_key,
+            step=last.get("key", ""),
+            code=last["code"],
+            host=draft.target_digest,
+            account=account,
+            milliseconds=round((time.monotonic() - started) * 1000),
+        )
+    return draft
+
+
+def _stored(step: Step) -> dict[str, Any]:
+    """A step as JSON; the service's words are masked while its secrets are still in use."""
+    stored = asdict(step)
+    stored["status"] = step.status.value
+    for key in ("note", "cause", "remedy"):
+        stored[key] = redaction.redact(stored[key])
+    stored["detail"] = redaction.foreign(stored["detail"])
+    return stored
+
+
+def _account_digest(draft: ConnectionDraft) -> str:
+    connector = connectors.get(draft.type_key)
+    assert connector is not None
+    named = {f.key: draft.settings.get(f.key, "") for f in connector.fields if f.account}
+    return secret_store.digest([draft.target_digest, named])
+
+
+def _check_limits(draft: ConnectionDraft, account: str, actor: User, now: dt.datetime) -> None:
+    recent = AuditEntry.objects.filter(action="connection.verified", at__gt=now - dt.timedelta(minutes=1))
+    by_person = recent.filter(actor_id=actor.pk).count()
+    by_host = recent.filter(details__host=draft.target_digest).count()
+    if max(by_person, by_host) >= PER_MINUTE:
+        raise TooMany(_("Ten verifications a minute are allowed. Wait a minute, then verify again."))
+    refused = AuditEntry.objects.filter(
+        action="connection.verified",
+        at__gt=now - REFUSED_PAUSE,
+        details__account=account,
+        details__code="sign_in_refused",
+    ).count()
+    if refused >= REFUSED_SIGN_INS:
+        raise TooMany(
+            _(
+                "The server refused this account five times. So that it is not locked there, wait 15 minutes "
+                "before you verify again."
+            )
+        )
+
+
+def trust_server(*, draft: ConnectionDraft, fingerprint: str, actor: User) -> ConnectionDraft:
+    """Trust the key with this fingerprint, then verify to the end.
+
+    The fingerprint must be that of the key the draft saw last; raises Stale otherwise. If another key answers during
+    the verification it is shown anew and nothing is sent to it.
+    """
+    with transaction.atomic():
+        draft = ConnectionDraft.objects.select_for_update().get(pk=draft.pk)
+        identity = next((s["identity"] for s in draft.verification if s.get("identity")), None)
+        if not identity or identity["fingerprint"] != fingerprint or not draft.host_key_seen:
+            raise Stale(_("The server has shown another key since. Verify again and compare its fingerprint."))
+        draft.host_key_trusted = draft.host_key_seen
+        draft.save(update_fields=["host_key_trusted"])
+        audit.record(
+            "connection.server_trusted",
+            actor=actor,
+            target=draft,
+            label=str(draft.form.get("name", "")),
+            fingerprint=fingerprint,
+            host=draft.target_digest,
+        )
+    return verify_draft(draft=draft, actor=actor)
+
+
+def purge_drafts(*, now: dt.datetime | None = None) -> int:
+    """Delete drafts that have expired, secrets included; returns how many."""
+    expired = ConnectionDraft.objects.filter(expires_at__lt=now or timezone.now())
+    return expired.delete()[1].get("connections.ConnectionDraft", 0)

@@ -1,0 +1,45 @@
+"""Who may do what with a connection.
+
+Administrators see, edit, share and remove every connection. Contributors never see one; they may *use* those on
+which they, or a group of theirs, hold a grant: use means to see its name and type and to build exports on it.
+Nobody else has any right. An administrator needs no grant; a former contributor's grant lies idle (rule S10).
+"""
+
+from typing import TYPE_CHECKING
+
+from guardian.shortcuts import get_objects_for_user
+
+from connections_portal import roles
+from connections_portal.models import User
+
+if TYPE_CHECKING:
+    from connections.models import Connection, ConnectionQuerySet
+
+USE = "use_connection"
+
+
+def can_edit(user: User) -> bool:
+    """Whether the person administers connections (set up, edit, share, remove)."""
+    return roles.is_administrator(user)
+
+
+def can_use(user: User, connection: "Connection") -> bool:
+    """Whether the person may build and run exports on this connection."""
+    from connections.models import Connection
+
+    return Connection.objects.filter(pk=connection.pk).usable_by(user).exists()
+
+
+def editable_connections(connections: "ConnectionQuerySet", user: User) -> "ConnectionQuerySet":
+    """All for administrators, none for others."""
+    return connections if can_edit(user) else connections.none()
+
+
+def usable_connections(connections: "ConnectionQuerySet", user: User) -> "ConnectionQuerySet":
+    """Administrators: all. Contributors: those granted to them or to a group of theirs. Others: none."""
+    if roles.is_administrator(user):
+        return connections
+    if not roles.is_contributor(user):
+        return connections.none()
+    granted = get_objects_for_user(user, USE, connections, accept_global_perms=False)
+    return granted  # type: ignore[return-value]

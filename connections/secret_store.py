@@ -1,0 +1,194 @@
+"""Secrets at rest and in use: the only module that encrypts and decrypts them.
+
+At rest: AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D); the associated data binds each value to its row's
+uuid, its field, the target it was given for and the key version, so that a row changed behind the portal's back
+cannot be decrypted (rule S2). In use: ``resolve`` compares the target, commits an audit row, and only then
+decrypts; the values live in one object for the length of a ``with`` block (rules S1, S5, S6).
+"""
+
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from connections import connectors
+from connections.models import Connection, ConnectionDraft, ConnectionSecret
+from connections_portal import audit, redaction
+from connections_portal.errors import OperationError
+from connections_portal.models import Run, User
+
+Owner = Connection | ConnectionDraft
+
+
+class SecretError(OperationError):
+    """A stored secret cannot be used."""
+
+
+class KeyUnknown(SecretError):
+    """The key that encrypted the value is not configured here: an operator's matter, try again later."""
+
+
+class TargetChanged(SecretError):
+    """The secret was given for another target; it has to be typed again (rule S1)."""
+
+
+class Tampered(SecretError):
+    """The stored row is not what was written; nothing was sent."""
+
+
+class Resolved(Mapping[str, str]):
+    """Secret values by field key, for the length of a ``with`` block. Prints as ``***``, cannot be pickled."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self._values = values
+
+    def __getitem__(self, key: str) -> str:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return "Resolved(***)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("secrets cannot be pickled")
+
+    def clear(self) -> None:
+        """Forget every value."""
+        self._values.clear()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of canonical JSON: keys sorted, no spaces."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def target_digest(type_key: str, cleaned: Mapping[str, str]) -> str:
+    """The digest of where these cleaned settings send data (rule S1)."""
+    connector = connectors.get(type_key)
+    if connector is None:
+        raise OperationError(_("This connection type does not exist any more."))
+    return digest([type_key, connector.target(cleaned)])
+
+
+def _associated(secret: ConnectionSecret) -> bytes:
+    parts = [str(secret.uuid), secret.field, secret.target_digest, str(secret.key_version)]
+    return "|".join(parts).encode()
+
+
+def _encrypt(secret: ConnectionSecret, value: str) -> None:
+    """Fill nonce, ciphertext and key version with the newest key."""
+    secret.key_version, key = next(iter(settings.CONNECTION_SECRET_KEYS.items()))
+    secret.nonce = os.urandom(12)
+    secret.ciphertext = AESGCM(key).encrypt(secret.nonce, value.encode(), _associated(secret))
+
+
+def _decrypt(secret: ConnectionSecret) -> str:
+    key = settings.CONNECTION_SECRET_KEYS.get(secret.key_version)
+    if key is None:
+        raise KeyUnknown(_("The key of a stored secret is not configured. Ask whoever operates the portal."))
+    try:
+        plain = AESGCM(key).decrypt(bytes(secret.nonce), bytes(secret.ciphertext), _associated(secret))
+    except InvalidTag:
+        raise Tampered(_("A stored secret does not belong here any more. Type it again.")) from None
+    return plain.decode()
+
+
+def put(*, draft: ConnectionDraft, field: str, value: str, for_target: str) -> None:
+    """Keep a typed secret with the draft. The same value again for the same target keeps its revision."""
+    secret = ConnectionSecret.objects.filter(draft=draft, field=field).first()
+    if secret is None:
+        secret = ConnectionSecret(draft=draft, field=field, target_digest=for_target)
+    elif secret.target_digest == for_target and _is_same(secret, value):
+        return
+    else:
+        secret.revision += 1
+        secret.target_digest = for_target
+    _encrypt(secret, value)
+    secret.save()
+
+
+def _is_same(secret: ConnectionSecret, value: str) -> bool:
+    try:
+        return hmac.compare_digest(_decrypt(secret).encode(), value.encode())
+    except SecretError:
+        return False
+
+
+def revisions(owner: Owner) -> list[list[Any]]:
+    """Field, row and revision of each secret: what a verification is bound to, without any value."""
+    rows = owner.secrets.order_by("field").values_list("field", "uuid", "revision")
+    return [[field, str(uuid), revision] for field, uuid, revision in rows]
+
+
+def move(*, draft: ConnectionDraft, connection: Connection) -> None:
+    """Hand the draft's secrets over to the connection; rows, not copies."""
+    ConnectionSecret.objects.filter(draft=draft).update(draft=None, connection=connection)
+
+
+@contextmanager
+def resolve(
+    owner: Owner, *, purpose: str, actor: User | None, run: Run | None = None
+) -> Iterator[Resolved]:
+    """The secrets of ``owner`` for one run attempt, verification or list of choices.
+
+    Raises TargetChanged, KeyUnknown or Tampered, and whatever the database raises when the use cannot be
+    recorded: no record, no value. Must not be called inside a transaction.
+    """
+    expected = target_digest(owner.type_key, owner.settings)
+    secrets = list(owner.secrets.order_by("field"))
+    if any(secret.target_digest != expected for secret in secrets):
+        raise TargetChanged(_("The target has changed since the secret was typed. Type it again."))
+    with transaction.atomic(durable=True):
+        audit.record(
+            "secret.used",
+            actor=actor,
+            target=owner,
+            label=str(owner) if isinstance(owner, Connection) else "",
+            purpose=purpose,
+            fields=[secret.field for secret in secrets],
+            run=str(run.uuid) if run else "",
+        )
+    resolved = Resolved({secret.field: _decrypt(secret) for secret in secrets})
+    try:
+        with redaction.in_use(resolved.values()):
+            yield resolved
+    finally:
+        resolved.clear()
+
+
+def rotate() -> int:
+    """Encrypt every secret that an older key wrote with the newest one; returns how many were rewritten.
+
+    Row by row and conditional on the revision, so it can be stopped, started again and run beside the portal.
+    Raises KeyUnknown or Tampered at the first row that cannot be read; rows before it stay rewritten.
+    """
+    newest = next(iter(settings.CONNECTION_SECRET_KEYS))
+    rewritten = 0
+    for secret in ConnectionSecret.objects.exclude(key_version=newest).order_by("pk").iterator():
+        old_version, revision = secret.key_version, secret.revision
+        _encrypt(secret, _decrypt(secret))
+        rewritten += ConnectionSecret.objects.filter(
+            pk=secret.pk, key_version=old_version, revision=revision
+        ).update(
+            nonce=secret.nonce, ciphertext=secret.ciphertext, key_version=secret.key_version
+        )
+    if rewritten:
+        audit.record("secret.key_rotated", actor=None, count=rewritten, key_version=newest)
+    return rewritten

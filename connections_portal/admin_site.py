@@ -1,0 +1,38 @@
+"""The Django admin for support staff: entered through the portal's own sign-in."""
+
+from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin.sites import AdminSite
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
+
+
+class PortalAdminSite(AdminSite):
+    """Stock admin without a sign-in page or password form of its own (lock-out and audit stay in one place)."""
+
+    site_header = _("Connections Portal: support")
+    site_title = _("Connections Portal")
+    index_title = _("Support")
+    site_url = "/"
+
+    def login(self, request: HttpRequest, extra_context: object = None) -> HttpResponse:
+        """Send to the portal's sign-in; somebody signed in without the right gets 403 from there."""
+        if request.user.is_authenticated:
+            from django.core.exceptions import PermissionDenied
+
+            raise PermissionDenied
+        return redirect(f"/sign-in/?next={request.path}")
+
+    def logout(self, request: HttpRequest, extra_context: object = None) -> HttpResponse:
+        """Leave by the portal's own door."""
+        return redirect("home")
+
+    def password_change(self, request: HttpRequest, extra_context: object = None) -> HttpResponse:
+        """Use the portal's own page."""
+        return redirect("password_change")
+
+
+class PortalAdminConfig(AdminConfig):
+    """Makes ``PortalAdminSite`` the default admin site."""
+
+    default_site = "connections_portal.admin_site.PortalAdminSite"

@@ -1,0 +1,58 @@
+"""Demonstration people and invented customers for ``make run``."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.management.base import BaseCommand, CommandError
+
+from connections_portal import roles
+from connections_portal.customer_data import write_sample_data
+from connections_portal.models import User
+from connections_portal.roles import Role
+
+PEOPLE = (
+    ("admin", "Lena", "Hofmann", Role.ADMINISTRATOR),
+    ("contributor", "Ana", "Weber", Role.CONTRIBUTOR),
+    ("viewer", "Tomas", "Ribeiro", Role.VIEWER),
+)
+# They fill lists and pickers and cannot sign in.
+COLLEAGUES = (
+    ("b.okafor", "Ben", "Okafor", Role.CONTRIBUTOR),
+    ("m.lind", "Maja", "Lind", Role.CONTRIBUTOR),
+)
+TEAM = "Campaign team"
+
+
+class Command(BaseCommand):
+    """``manage.py seed_demo``: safe to run at every start; the password is always the one printed."""
+
+    help = "Create the demonstration users (password: DEMO_PASSWORD) and the sample customer data."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Write people, a team and sample data; refused outside ``make run``, where such people have no place."""
+        if not settings.DEV:
+            raise CommandError("Demonstration users are for `make run` only (PORTAL_DEV=1).")
+        if not settings.DEMO_PASSWORD:
+            raise CommandError("Set DEMO_PASSWORD to the password that the demonstration users get.")
+        roles.sync()
+        for username, first, last, role in PEOPLE:
+            self._person(username, first, last, role, settings.DEMO_PASSWORD)
+        team, _created = Group.objects.get_or_create(name=TEAM)
+        for username, first, last, role in COLLEAGUES:
+            team.user_set.add(self._person(username, first, last, role, None))
+        write_sample_data()
+
+    def _person(self, username: str, first: str, last: str, role: Role, password: str | None) -> User:
+        person, created = User.objects.get_or_create(
+            username=username, defaults={"first_name": first, "last_name": last}
+        )
+        if password and not person.check_password(password):
+            person.set_password(password)
+            person.save(update_fields=["password"])
+        elif created and not password:
+            person.set_unusable_password()
+            person.save(update_fields=["password"])
+        if roles.role_of(person) is not role:
+            roles.assign(user=person, role=role)
+        return person

@@ -1,0 +1,37 @@
+"""Rules for the names that people give to connections and exports (rule S23)."""
+
+import unicodedata
+
+from django.core.exceptions import ValidationError
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+
+MAX_LENGTH = 100
+
+# Categories of characters that do not show: control, format (bidi and zero width), surrogate, private, unassigned,
+# line and paragraph separators.
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def clean_name(text: str) -> str:
+    """Trim, compose (NFC) and check a name: 1 to 100 visible characters. Raises ValidationError."""
+    name = " ".join(unicodedata.normalize("NFC", text).split(" ")).strip()
+    if not name:
+        raise ValidationError(_("Enter a name."), code="required")
+    if any(unicodedata.category(c) in _HIDDEN for c in name):
+        raise ValidationError(_("The name contains a character that cannot be seen. Type it again."), code="hidden")
+    if len(name) > MAX_LENGTH:
+        raise ValidationError(
+            _("The name has %(length)d characters; 100 are allowed.") % {"length": len(name)}, code="too_long"
+        )
+    return name
+
+
+def name_key(name: str) -> str:
+    """The form in which two names are the same: without case."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def folder_slug(name: str) -> str:
+    """A lower-case folder name of at most 60 letters, digits, ``-`` and ``_``; ``export`` if nothing is left."""
+    return slugify(name).strip("-_")[:60].strip("-_") or "export"

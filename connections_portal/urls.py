@@ -1,0 +1,32 @@
+"""Every address of the portal."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from connections_portal.views import account, errors, home, tables
+
+table_patterns = (
+    [
+        path("", tables.list_tables, name="list"),
+        path("<str:kind>/<str:name>/", tables.table, name="detail"),
+    ],
+    "tables",
+)
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("sign-in/", account.sign_in, name="sign_in"),
+    path("sign-out/", account.sign_out, name="sign_out"),
+    path("password/", account.change_password, name="password_change"),
+    path("theme/", account.set_theme, name="theme"),
+    path("healthz/", home.health, name="health"),
+    path("data/tables/", include(table_patterns)),
+    path("data/exports/", include("exports.urls")),
+    path("settings/connections/", include("connections.urls")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = errors.bad_request
+handler403 = errors.forbidden
+handler404 = errors.not_found
+handler500 = errors.server_error

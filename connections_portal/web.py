@@ -1,0 +1,148 @@
+"""What views share: typed requests, page or fragment, the shell's context, role guards."""
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, ParamSpec
+
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from connections_portal import audit, roles
+from connections_portal.models import User
+from connections_portal.roles import Role
+
+PAGE_SIZE = 25
+
+
+class PortalRequest(HttpRequest):
+    """A request by somebody who is signed in."""
+
+    user: User  # type: ignore[assignment]
+    htmx: Any
+
+
+P = ParamSpec("P")
+View = Callable[Concatenate[PortalRequest, P], HttpResponse]
+
+
+def role_required(*allowed: Role) -> Callable[[View[P]], View[P]]:
+    """Let only these roles in; anybody else gets 403, and the refusal is recorded."""
+
+    def decorate(view: View[P]) -> View[P]:
+        @functools.wraps(view)
+        def guarded(request: PortalRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            if roles.role_of(request.user) not in allowed:
+                refuse(request)
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def refuse(request: PortalRequest, target: Any = None) -> None:
+    """Record the refusal and raise PermissionDenied (403)."""
+    audit.record(
+        "access.refused",
+        actor=request.user,
+        target=target,
+        refused=True,
+        method=request.method,
+        page=request.resolver_match.view_name if request.resolver_match else "",
+    )
+    raise PermissionDenied
+
+
+def is_fragment(request: HttpRequest) -> bool:
+    """Whether htmx asks for a piece of the page (and not for history after a missed cache)."""
+    return (
+        request.headers.get("HX-Request") == "true"
+        and request.headers.get("HX-History-Restore-Request") != "true"
+    )
+
+
+def page_or_fragment(
+    request: HttpRequest, page: str, fragment: str, context: Mapping[str, Any], *, status: int = 200
+) -> HttpResponse:
+    """The fragment for htmx, else the page that includes this very fragment."""
+    return render(request, fragment if is_fragment(request) else page, dict(context), status=status)
+
+
+def go_to(request: HttpRequest, url: str) -> HttpResponse:
+    """After success: 303 for a plain form, ``HX-Redirect`` (204) for htmx."""
+    if is_fragment(request):
+        response = HttpResponse(status=204)
+        response["HX-Redirect"] = url
+        return response
+    redirect = HttpResponseRedirect(url)
+    redirect.status_code = 303
+    return redirect
+
+
+def trigger(response: HttpResponse, **events: Any) -> HttpResponse:
+    """Add htmx events that fire in the browser once the response has arrived."""
+    present = json.loads(response.get("HX-Trigger", "{}"))
+    response["HX-Trigger"] = json.dumps({**present, **events})
+    return response
+
+
+def paginate(request: HttpRequest, objects: QuerySet[Any] | list[Any], size: int = PAGE_SIZE) -> Page[Any]:
+    """The page named in the address; a number out of range gives the nearest one."""
+    return Paginator(objects, size).get_page(request.GET.get("page"))
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: navigation by role, role label, theme and initials for ``base.html``."""
+    theme = request.COOKIES.get("theme", "auto")
+    context: dict[str, Any] = {"theme": theme if theme in {"light", "dark"} else "auto"}
+    user = getattr(request, "user", None)
+    if not isinstance(user, User):
+        return context
+    role = roles.role_of(user)
+    return context | {
+        "role": role,
+        "role_label": roles.LABELS[role] if role else _("No role"),
+        "navigation": _navigation(request, role),
+    }
+
+
+def _navigation(request: HttpRequest, role: Role | None) -> list[dict[str, Any]]:
+    """Groups of what the role may open; what it may not open is absent."""
+    signed_in = (Role.ADMINISTRATOR, Role.CONTRIBUTOR, Role.VIEWER)
+    groups = [
+        ("", [(_("Home"), "home", "home", (*signed_in, Role.SUPPORT))]),
+        (
+            _("Data"),
+            [
+                (_("Tables"), "tables:list", "table", signed_in),
+                (_("Exports"), "exports:list", "arrow_export", signed_in),
+            ],
+        ),
+        (
+            _("Settings"),
+            [
+                (_("Connections"), "connections:discover", "plug_connected", (Role.ADMINISTRATOR,)),
+                (_("Support admin"), "admin:index", "person_support", (Role.SUPPORT,)),
+            ],
+        ),
+    ]
+    shown = []
+    for label, entries in groups:
+        items = [
+            {"label": text, "url": reverse(name), "icon": icon, "current": _is_current(request, reverse(name))}
+            for text, name, icon, allowed in entries
+            if role in allowed
+        ]
+        if items:
+            shown.append({"label": label, "items": items})
+    return shown
+
+
+def _is_current(request: HttpRequest, url: str) -> bool:
+    return request.path == url if url == "/" else request.path.startswith(url)

@@ -1,0 +1,1 @@
+"""What is sent out over a connection, when, and what happened."""

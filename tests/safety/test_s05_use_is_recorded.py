@@ -1,0 +1,41 @@
+"""S5: the use of a secret is recorded and committed before the value is handed out; no record, no value."""
+
+import pytest
+from django.db import DatabaseError, transaction
+
+from connections import secret_store
+from connections_portal import audit
+from connections_portal.models import AuditEntry, User
+from tests.factories import make_connection
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_record_is_committed_before_the_value_exists(admin: User) -> None:
+    connection = make_connection(actor=admin)
+    with secret_store.resolve(connection, purpose="run", actor=admin):
+        entry = AuditEntry.objects.get(action="secret.used")
+        assert not transaction.get_connection().in_atomic_block
+    assert entry.actor_id == admin.pk
+    assert entry.object_uuid == connection.uuid
+    assert entry.details == {"purpose": "run", "fields": ["password"], "run": ""}
+
+
+@pytest.mark.django_db
+def test_without_a_record_there_is_no_value(admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = make_connection(actor=admin)
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise DatabaseError("disk full")
+
+    monkeypatch.setattr(audit, "record", full)
+    with pytest.raises(DatabaseError):
+        with secret_store.resolve(connection, purpose="run", actor=admin):
+            pytest.fail("the value was handed out")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_use_inside_a_transaction_is_refused(admin: User) -> None:
+    connection = make_connection(actor=admin)
+    with pytest.raises(RuntimeError), transaction.atomic():
+        with secret_store.resolve(connection, purpose="run", actor=admin):
+            pytest.fail("the record could still be rolled back")

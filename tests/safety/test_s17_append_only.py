@@ -1,0 +1,63 @@
+"""S17: audit and consent can be added to and nothing else; checked at start and put back by migrate."""
+
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, connection, transaction
+
+from connections.models import Consent
+from connections_portal import append_only, audit
+from connections_portal.checks import append_only_tables
+from connections_portal.models import AuditEntry, User
+from tests.factories import make_connection
+
+pytestmark = pytest.mark.django_db
+MODELS = [AuditEntry, Consent]
+
+
+@pytest.fixture(autouse=True)
+def rows(admin: User) -> None:
+    make_connection(actor=admin)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_update(model: type[AuditEntry | Consent]) -> None:
+    with pytest.raises(DatabaseError, match=append_only.MESSAGE), transaction.atomic():
+        model.objects.update(action="x")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_delete(model: type[AuditEntry | Consent]) -> None:
+    with pytest.raises(DatabaseError, match=append_only.MESSAGE), transaction.atomic():
+        model.objects.all()._raw_delete("default")
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="INSERT OR REPLACE is SQLite's")
+def test_no_replace() -> None:
+    entry = AuditEntry.objects.values().first()
+    assert entry is not None
+    with pytest.raises(DatabaseError, match=append_only.MESSAGE), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT OR REPLACE INTO connections_portal_auditentry (id, at, action, outcome, actor_label, "
+                "object_type, object_label, details) VALUES (%s, %s, 'x', 'done', 'x', '', '', '{}')",
+                [entry["id"], entry["at"]],
+            )
+
+
+def test_adding_still_works(admin: User) -> None:
+    before = AuditEntry.objects.count()
+    audit.record("account.signed_in", actor=admin)
+    assert AuditEntry.objects.count() == before + 1
+
+
+def test_a_missing_trigger_stops_the_start_and_migrate_puts_it_back() -> None:
+    assert append_only_tables(databases=["default"]) == []
+    append_only.uninstall()
+    assert {error.id for error in append_only_tables(databases=["default"])} == {"portal.E004"}
+    call_command("migrate", verbosity=0)
+    assert append_only_tables(databases=["default"]) == []
+
+
+def test_an_unknown_action_is_a_mistake_of_ours(admin: User) -> None:
+    with pytest.raises(ValueError, match="unknown audit action"):
+        audit.record("connection.exploded", actor=admin)
