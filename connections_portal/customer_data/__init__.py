@@ -1,0 +1,153 @@
+"""Customer data, to read: the one door to the engine named by CUSTOMER_DATA_URL."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from connections_portal.customer_data.catalogue import CUSTOMER, CUSTOMER_ID, Identity, Item, Kind
+from connections_portal.customer_data.engine import Column, DuckDBEngine, Engine, Limits, quoted
+from connections_portal.customer_data.errors import (
+    BrokenItem,
+    CustomerDataError,
+    TimedOut,
+    Unavailable,
+    UnknownItem,
+)
+
+__all__ = [
+    "CUSTOMER",
+    "CUSTOMER_ID",
+    "BrokenItem",
+    "Column",
+    "CustomerDataError",
+    "Engine",
+    "Identity",
+    "Item",
+    "Kind",
+    "Listed",
+    "Sample",
+    "TimedOut",
+    "Unavailable",
+    "UnknownItem",
+    "count",
+    "list_items",
+    "open_for_page",
+    "open_for_run",
+    "quoted",
+    "sample",
+    "write_sample_data",
+]
+
+SAMPLE_ROWS = 20
+
+# scheme of CUSTOMER_DATA_URL → adapter
+_ADAPTERS: dict[str, Callable[[Path, Limits], DuckDBEngine]] = {"duckdb": DuckDBEngine}
+
+# counts by item and identity, so that a file is counted once; a page asks for all of them
+_counts: dict[tuple[Kind, str, Identity], int] = {}
+_counts_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An item with its number of rows and columns, or the sentence that says why there are none."""
+
+    item: Item
+    count: int | None
+    columns: tuple[Column, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first rows that came: column names and values as Python objects."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+
+
+def folder() -> Path:
+    """The folder that CUSTOMER_DATA_URL names."""
+    return Path(unquote(urlsplit(settings.CUSTOMER_DATA_URL).path))
+
+
+def _open(limits: Limits) -> DuckDBEngine:
+    scheme = urlsplit(settings.CUSTOMER_DATA_URL).scheme
+    if scheme not in _ADAPTERS:
+        known = ", ".join(f"{name}://" for name in _ADAPTERS)
+        raise ImproperlyConfigured(f"CUSTOMER_DATA_URL must start with one of: {known}")
+    return _ADAPTERS[scheme](folder(), limits)
+
+
+@contextmanager
+def open_for_page() -> Iterator[Engine]:
+    """An engine for metadata, counts and samples: one thread, 256 MB, five seconds. Raises Unavailable."""
+    with _open(Limits()) as engine:
+        yield engine
+
+
+@contextmanager
+def open_for_run() -> Iterator[Engine]:
+    """An engine for one run, with the operator's threads and memory and a spill folder. Raises Unavailable."""
+    limits = Limits(
+        threads=settings.ENGINE_THREADS,
+        memory_mb=settings.ENGINE_MEMORY_MB,
+        seconds=None,
+        spill=settings.SPILL_DIR,
+    )
+    with _open(limits) as engine:
+        yield engine
+
+
+def count(engine: Engine, kind: Kind, name: str) -> int:
+    """Rows of a table, members of a segment (each once). Raises CustomerDataError."""
+    key = (kind, name, engine.identity(kind, name))
+    with _counts_lock:
+        if key in _counts:
+            return _counts[key]
+    what = f"count(DISTINCT {CUSTOMER_ID})" if kind is Kind.SEGMENT else "count(*)"
+    number = int(engine.rows(f"SELECT {what} FROM {quoted(engine.view(kind, name))}")[0][0])
+    with _counts_lock:
+        if len(_counts) > 10_000:
+            _counts.clear()
+        _counts[key] = number
+    return number
+
+
+def list_items(engine: Engine) -> list[Listed]:
+    """Every segment and table with its counts; one that cannot be read says so and does not hide the others."""
+    listed = []
+    for item in engine.items():
+        try:
+            columns = tuple(engine.columns(item.kind, item.name))
+            listed.append(Listed(item, count(engine, item.kind, item.name), columns))
+        except CustomerDataError as error:
+            listed.append(Listed(item, None, (), error.message))
+    return listed
+
+
+def sample(engine: Engine, kind: Kind, name: str, rows: int = SAMPLE_ROWS) -> Sample:
+    """A few rows; of a segment those of its members' profiles. Raises CustomerDataError."""
+    view = quoted(engine.view(kind, name))
+    if kind is Kind.SEGMENT and any(i.name == CUSTOMER and i.kind is Kind.TABLE for i in engine.items()):
+        columns = [c.name for c in engine.columns(Kind.TABLE, CUSTOMER)]
+        members = f"SELECT {CUSTOMER_ID} FROM {view}"
+        query = f"SELECT * FROM {quoted(CUSTOMER)} WHERE {CUSTOMER_ID} IN ({members})"
+    else:
+        columns = [c.name for c in engine.columns(kind, name)]
+        query = f"SELECT * FROM {view}"
+    return Sample(columns, engine.rows(f"{query} LIMIT {int(rows)}"))
+
+
+def write_sample_data() -> None:
+    """Write the invented customers of ``make run``, unless there is customer data already."""
+    from connections_portal.customer_data.sample_data import write_sample
+
+    write_sample(folder())

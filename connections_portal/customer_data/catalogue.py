@@ -1,0 +1,84 @@
+"""What there is in a folder of customer data: names, files and identity, metadata only.
+
+``customer`` (Parquet or CSV, or a folder of Parquet files) is the unified profiles with a column ``customer_id``;
+``segments/NAME.parquet|.csv`` holds members as ``customer_id``, ``segments/NAME.sql`` one SELECT that yields it;
+``tables/NAME.parquet|.csv`` is any other table. What is not a regular file inside the folder is not listed.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+CUSTOMER = "customer"
+CUSTOMER_ID = "customer_id"
+DATA_SUFFIXES = (".parquet", ".csv")
+SQL_SUFFIX = ".sql"
+
+Identity = tuple[tuple[str, int, int], ...]
+
+
+class Kind(StrEnum):
+    """What an item is; the values are those of an export's items."""
+
+    SEGMENT = "segment"
+    TABLE = "table"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A segment or table: ``files`` are absolute paths, all of one format."""
+
+    kind: Kind
+    name: str
+    files: tuple[Path, ...]
+
+    @property
+    def label(self) -> str:
+        """The name as people read it: ``loyalty_gold`` → *Loyalty gold*."""
+        words = self.name.replace("_", " ").replace("-", " ").strip()
+        return words[:1].upper() + words[1:]
+
+    @property
+    def is_sql(self) -> bool:
+        """Whether the item is written as a query."""
+        return self.files[0].suffix == SQL_SUFFIX
+
+    def identity(self) -> Identity:
+        """Name, size in bytes and modification time in ns of every file (rule S28)."""
+        stats = [(path.name, path.stat()) for path in self.files]
+        return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+
+
+def read(folder: Path) -> dict[tuple[Kind, str], Item]:
+    """Every item in the folder, the customers first, then by name. An absent folder gives nothing."""
+    root = folder.resolve()
+    items: dict[tuple[Kind, str], Item] = {}
+    customer = _customer(root)
+    if customer:
+        items[Kind.TABLE, CUSTOMER] = customer
+    for kind, place, suffixes in (
+        (Kind.TABLE, "tables", DATA_SUFFIXES),
+        (Kind.SEGMENT, "segments", (*DATA_SUFFIXES, SQL_SUFFIX)),
+    ):
+        for path in _regular_files(root, root / place, suffixes):
+            if (kind, path.stem) != (Kind.TABLE, CUSTOMER):
+                items.setdefault((kind, path.stem), Item(kind, path.stem, (path,)))
+    return items
+
+
+def _customer(root: Path) -> Item | None:
+    single = [p for p in _regular_files(root, root, DATA_SUFFIXES) if p.stem == CUSTOMER]
+    parts = single[:1] or _regular_files(root, root / CUSTOMER, (".parquet",))
+    return Item(Kind.TABLE, CUSTOMER, tuple(parts)) if parts else None
+
+
+def _regular_files(root: Path, folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Files of these formats directly in ``folder`` which, links resolved, lie inside ``root``."""
+    if not folder.is_dir() or not folder.resolve().is_relative_to(root):
+        return []
+    found = []
+    for path in sorted(folder.iterdir()):
+        resolved = path.resolve()
+        if path.suffix in suffixes and resolved.is_file() and resolved.is_relative_to(root):
+            found.append(resolved if path.is_symlink() else path)
+    return found

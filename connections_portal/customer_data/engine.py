@@ -1,0 +1,251 @@
+"""The engine that reads customer data: a small interface, and DuckDB behind it. The only module that knows DuckDB.
+
+A database in memory over the files; views are made first, then it is locked (rule S22): no file but those listed,
+no extensions, no Python variables, configuration frozen. Every statement it runs afterwards is one SELECT.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import duckdb
+import pyarrow as pa
+
+from connections_portal.customer_data import catalogue
+from connections_portal.customer_data.catalogue import CUSTOMER, CUSTOMER_ID, Identity, Item, Kind
+from connections_portal.customer_data.errors import BrokenItem, TimedOut, Unavailable, UnknownItem
+
+BATCH_ROWS = 10_000
+SQL_LIMIT = 100_000
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: ``type`` is the engine's name of it, ``words`` what people read."""
+
+    name: str
+    type: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one engine may take: threads, megabytes of memory, seconds per question (None: no limit), spill folder."""
+
+    threads: int = 1
+    memory_mb: int = 256
+    seconds: float | None = 5.0
+    spill: Path | None = None
+
+
+class Engine(Protocol):
+    """What the portal asks of any engine; queries are SQL of the engine's ``dialect`` (an Ibis backend's name)."""
+
+    dialect: str
+
+    def items(self) -> Sequence[Item]:
+        """Every segment and table there is, readable or not."""
+
+    def view(self, kind: Kind, name: str) -> str:
+        """The name under which queries read the item. Raises UnknownItem, BrokenItem."""
+
+    def columns(self, kind: Kind, name: str) -> list[Column]:
+        """The item's columns in order; those of the customers for a segment's members are not among them."""
+
+    def identity(self, kind: Kind, name: str) -> Identity:
+        """What tells that the item's inputs are still the same (rule S28)."""
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """All rows of a small answer."""
+
+    def stream(self, sql: str, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """The answer in batches of at most ``batch_rows`` rows, in no particular order, in constant memory."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+class DuckDBEngine:
+    """DuckDB over a folder of Parquet and CSV files. A context manager; use it in one thread."""
+
+    dialect = "duckdb"
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        if not folder.is_dir():
+            raise Unavailable(f"The folder of customer data is not there ({folder.name}).")
+        self._limits = limits
+        self._items = catalogue.read(folder)
+        self._views: dict[tuple[Kind, str], str] = {}
+        self._broken: dict[tuple[Kind, str], str] = {}
+        config: dict[str, Any] = {"threads": limits.threads, "memory_limit": f"{limits.memory_mb}MB"}
+        if limits.spill:
+            limits.spill.mkdir(parents=True, exist_ok=True)
+            config["temp_directory"] = str(limits.spill)
+        self._db = duckdb.connect(":memory:", config=config)
+        try:
+            self._open()
+        except Exception:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """See ``Engine.close``."""
+        self._db.close()
+
+    def _open(self) -> None:
+        paths = [str(path) for item in self._items.values() for path in item.files if not item.is_sql]
+        if self._limits.spill is None:
+            self._db.execute("SET temp_directory = ''")
+        listed = ", ".join(_text(path) for path in paths)
+        for statement in (
+            "SET autoinstall_known_extensions = false",
+            "SET autoload_known_extensions = false",
+            "SET python_enable_replacements = false",
+            "SET preserve_insertion_order = false",
+            f"SET allowed_paths = [{listed}]",
+            "SET enable_external_access = false",
+        ):
+            self._db.execute(statement)
+        # queries are made last: they may read the customers and tables, and nothing of each other
+        for key, item in sorted(self._items.items(), key=lambda pair: pair[1].is_sql):
+            self._make_view(key, item)
+        self._db.execute("SET lock_configuration = true")
+
+    def _make_view(self, key: tuple[Kind, str], item: Item) -> None:
+        view = item.name if item.kind is Kind.TABLE else f"segment:{item.name}"
+        try:
+            source = self._query(item) if item.is_sql else _reader(item)
+            self._db.execute(f"CREATE VIEW {_name(view)} AS {source}")
+            if item.kind is Kind.SEGMENT:
+                self._db.execute(f"SELECT {CUSTOMER_ID} FROM {_name(view)} LIMIT 0")
+        except (duckdb.Error, BrokenItem, OSError, UnicodeDecodeError) as error:
+            self._broken[key] = error.message if isinstance(error, BrokenItem) else "The file cannot be read."
+            self._db.execute(f"DROP VIEW IF EXISTS {_name(view)}")
+        else:
+            self._views[key] = view
+
+    def _query(self, item: Item) -> str:
+        """The one SELECT of a segment written as a query."""
+        if item.files[0].stat().st_size > SQL_LIMIT:
+            raise BrokenItem("The query is too long.")
+        text = item.files[0].read_text(encoding="utf-8")
+        statements = self._db.extract_statements(text)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise BrokenItem("A segment is one SELECT and nothing else.")
+        return f"SELECT * FROM ({text.strip().rstrip(';')}\n) AS members"
+
+    def items(self) -> list[Item]:
+        """See ``Engine.items``."""
+        return list(self._items.values())
+
+    def view(self, kind: Kind, name: str) -> str:
+        """See ``Engine.view``."""
+        key = (kind, name)
+        if key not in self._items:
+            raise UnknownItem("It is not there any more.")
+        if key in self._broken:
+            raise BrokenItem(self._broken[key])
+        return self._views[key]
+
+    def columns(self, kind: Kind, name: str) -> list[Column]:
+        """See ``Engine.columns``."""
+        described = self.rows(f"DESCRIBE SELECT * FROM {_name(self.view(kind, name))}")
+        return [Column(row[0], str(row[1]), words_for(str(row[1]))) for row in described]
+
+    def identity(self, kind: Kind, name: str) -> Identity:
+        """See ``Engine.identity``. A segment also depends on the customers, a query on every file there is."""
+        self.view(kind, name)
+        item = self._items[kind, name]
+        parts = [item]
+        if item.is_sql:
+            parts += [other for other in self._items.values() if not other.is_sql]
+        elif kind is Kind.SEGMENT and (Kind.TABLE, CUSTOMER) in self._items:
+            parts.append(self._items[Kind.TABLE, CUSTOMER])
+        try:
+            return tuple(entry for part in parts for entry in part.identity())
+        except OSError:
+            raise UnknownItem("It is not there any more.") from None
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """See ``Engine.rows``."""
+        with self._limited():
+            # over Arrow: DuckDB's own conversion of times with a zone needs one more package
+            answer = self._db.sql(sql).to_arrow_table()
+        return list(zip(*(column.to_pylist() for column in answer.columns), strict=True))
+
+    def stream(self, sql: str, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """See ``Engine.stream``."""
+        with self._limited():
+            # the relation, not execute(): the latter would copy every row once more on the way to Arrow
+            yield from self._db.sql(sql).to_arrow_reader(batch_rows)
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        """Interrupt a question that takes too long; say what failed without quoting data."""
+        timer = None
+        if self._limits.seconds:
+            timer = threading.Timer(self._limits.seconds, self._db.interrupt)
+            timer.start()
+        try:
+            yield
+        except duckdb.InterruptException:
+            raise TimedOut("Counting took too long.") from None
+        except duckdb.OutOfMemoryException:
+            raise Unavailable("The engine has too little memory (ENGINE_MEMORY_MB).") from None
+        except duckdb.Error as error:
+            raise BrokenItem(f"The data cannot be read ({type(error).__name__}).") from None
+        finally:
+            if timer:
+                timer.cancel()
+
+
+def quoted(name: str) -> str:
+    """A name as SQL reads it, whatever characters it has."""
+    return _name(name)
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _reader(item: Item) -> str:
+    paths = ", ".join(_text(str(path)) for path in item.files)
+    if item.files[0].suffix == ".csv":
+        return (
+            f"SELECT * FROM read_csv([{paths}], header = true, auto_detect = true, max_line_size = 1000000)"
+        )
+    return f"SELECT * FROM read_parquet([{paths}])"
+
+
+_WORDS = (
+    ("BOOLEAN", "yes or no"),
+    ("DATE", "date"),
+    ("TIMESTAMP", "date and time"),
+    ("TIME", "time"),
+    ("DECIMAL", "decimal number"),
+    ("DOUBLE", "decimal number"),
+    ("FLOAT", "decimal number"),
+    ("VARCHAR", "text"),
+    ("UUID", "text"),
+    ("BLOB", "binary"),
+)
+
+
+def words_for(type_name: str) -> str:
+    """The engine's type in words for people."""
+    if type_name.endswith(("INT", "INTEGER")):
+        return "whole number"
+    return next((words for prefix, words in _WORDS if type_name.startswith(prefix)), type_name.lower())

@@ -1,0 +1,25 @@
+"""What can go wrong while customer data is read; every message is fit to be shown and holds no data."""
+
+
+class CustomerDataError(Exception):
+    """Customer data could not be read; ``message`` is a sentence."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Unavailable(CustomerDataError):
+    """The source as a whole cannot be read: an operator's matter."""
+
+
+class UnknownItem(CustomerDataError):
+    """There is no such segment or table (any more)."""
+
+
+class BrokenItem(CustomerDataError):
+    """One segment or table cannot be read; the others can."""
+
+
+class TimedOut(CustomerDataError):
+    """The question took longer than a page may wait."""

@@ -1,0 +1,223 @@
+"""Delimited files for file destinations, and the ``model.json`` that describes them.
+
+The dialect (design: Files): UTF-8 without byte-order mark, CRLF, a header, header and strings quoted with ``"``
+doubled inside, NULL as nothing at all and the empty string as ``""``, ``true`` and ``false``, dates and times as
+ISO 8601 (``Z`` where the column knows its zone, no suffix where it does not). RFC 4180 otherwise.
+"""
+
+import hashlib
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+from isal import igzip
+
+MAX_FILES = 5
+ROWS_PER_FILE = 2_000_000
+MODEL = "model.json"
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+
+
+def split_rows(count: int, *, max_files: int = MAX_FILES, rows_per_file: int = ROWS_PER_FILE) -> list[int]:
+    """How many rows go into each file of a table: at most ``max_files``, full ones first, at least one file.
+
+    Up to ``max_files`` × ``rows_per_file`` rows each file takes ``rows_per_file``, beyond that an equal share.
+    """
+    files = max(1, min(max_files, -(-count // rows_per_file)))
+    share = max(rows_per_file, -(-count // files))
+    return [max(0, min(share, count - share * n)) for n in range(files)]
+
+
+def table_names(sources: Sequence[str]) -> list[str]:
+    """A file name for each table, safe everywhere and unique without case (rule S23)."""
+    names: list[str] = []
+    for source in sources:
+        plain = unicodedata.normalize("NFKD", source).encode("ascii", "ignore").decode().lower()
+        base = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:80] or "table"
+        name, number = base, 2
+        while name in names:
+            name, number = f"{base}_{number}", number + 1
+        names.append(name)
+    return names
+
+
+def file_name(table: str, number: int, *, gzipped: bool) -> str:
+    """``<table>_<n>.csv`` or ``.csv.gz``; ``number`` counts from 1."""
+    return f"{table}_{number}.csv{'.gz' if gzipped else ''}"
+
+
+class CsvEncoder:
+    """Arrow batches in, bytes of one file out. Memory holds one batch.
+
+    ``rows`` and ``size`` (bytes of the file, after compression) count what has come out so far, ``sha256`` is its
+    digest in hex.
+    """
+
+    def __init__(self, schema: pa.Schema, *, delimiter: str = ",", gzipped: bool = False) -> None:
+        self.rows = 0
+        self.size = 0
+        self._hash = hashlib.sha256()
+        self._plain = _Sink()
+        # mtime 0 and no name: the same rows give the same bytes
+        self._packed = _Sink()
+        self._gzip = (
+            igzip.IGzipFile(  # type: ignore[no-untyped-call]
+                filename="", fileobj=self._packed, mode="wb", compresslevel=1, mtime=0
+            )
+            if gzipped
+            else None
+        )
+        self._writer = pacsv.CSVWriter(
+            self._plain,
+            _written_schema(schema),
+            write_options=pacsv.WriteOptions(
+                include_header=True, delimiter=delimiter, quoting_style="needed", eol="\r\n"
+            ),
+        )
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of all bytes that came out."""
+        return self._hash.hexdigest()
+
+    def encode(self, batch: pa.RecordBatch) -> bytes:
+        """The next bytes of the file; may be empty while the compressor still holds them."""
+        self._writer.write_batch(_written(batch))
+        self.rows += batch.num_rows
+        return self._out()
+
+    def finish(self) -> bytes:
+        """The last bytes; nothing may be encoded afterwards."""
+        self._writer.close()
+        return self._out(last=True)
+
+    def _out(self, *, last: bool = False) -> bytes:
+        data = self._plain.take()
+        if self._gzip is not None:
+            self._gzip.write(data)  # type: ignore[no-untyped-call]
+            if last:
+                self._gzip.close()
+            data = self._packed.take()
+        self._hash.update(data)
+        self.size += len(data)
+        return data
+
+
+class _Sink(io.RawIOBase):
+    """Collects what a writer writes until it is taken."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        part = bytes(data)
+        self._parts.append(part)
+        return len(part)
+
+    def take(self) -> bytes:
+        taken = b"".join(self._parts)
+        self._parts.clear()
+        return taken
+
+
+def _written_schema(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([pa.field(field.name, _written_type(field.type)) for field in schema])
+
+
+def _written_type(kind: pa.DataType) -> pa.DataType:
+    plain = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return kind if plain or pa.types.is_boolean(kind) or pa.types.is_date(kind) else pa.string()
+
+
+def _written(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with times as ISO 8601 and everything that has no form of its own in CSV as text."""
+    columns = []
+    for column in batch.columns:
+        kind = column.type
+        if pa.types.is_timestamp(kind):
+            zone = "Z" if kind.tz else ""
+            utc = column.cast(pa.timestamp(kind.unit, tz="UTC")) if kind.tz else column
+            column = pc.strftime(utc, format=f"%Y-%m-%dT%H:%M:%S{zone}")
+        elif _written_type(kind) != kind:
+            column = column.cast(pa.string())
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, schema=_written_schema(batch.schema))
+
+
+def divide(batches: Iterable[pa.RecordBatch], shares: Sequence[int]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Deal rows out to files: ``(index of the file, batch)``, files in order; the last file takes all the rest."""
+    index, room = 0, shares[0] if shares else 0
+    for batch in batches:
+        while batch.num_rows:
+            last = index >= len(shares) - 1
+            taken = batch.num_rows if last else min(room, batch.num_rows)
+            if taken:
+                yield index, batch.slice(0, taken)
+            batch, room = batch.slice(taken), room - taken
+            if not last and room <= 0:
+                index += 1
+                room = shares[index]
+
+
+@dataclass(frozen=True)
+class Described:
+    """A table for ``model.json``: its columns as ``(name, CDM data type)`` and its files as ``(name, rows)``."""
+
+    name: str
+    columns: Sequence[tuple[str, str]]
+    files: Sequence[tuple[str, int]]
+
+
+def cdm_type(words: str) -> str:
+    """The Common Data Model's data type for a column's type in words."""
+    return {
+        "text": "string",
+        "whole number": "int64",
+        "decimal number": "double",
+        "yes or no": "boolean",
+        "date": "date",
+        "date and time": "dateTime",
+        "time": "time",
+    }.get(words, "string")
+
+
+def model_json(name: str, tables: Sequence[Described], *, delimiter: str, modified: str) -> dict[str, Any]:
+    """The description of a delivery in the Common Data Model's ``model.json`` form, version 1.0.
+
+    ``modified`` is an ISO 8601 time. Partition locations are file names in the same folder: no host, no account.
+    """
+    csv_format: Mapping[str, Any] = {
+        "$type": "CsvFormatSettings",
+        "columnHeaders": True,
+        "delimiter": delimiter,
+        "quoteStyle": "QuoteStyle.Csv",
+        "csvStyle": "CsvStyle.QuoteAlways",
+        "encoding": "UTF-8",
+    }
+    return {
+        "name": name,
+        "version": "1.0",
+        "culture": "en-US",
+        "modifiedTime": modified,
+        "entities": [
+            {
+                "$type": "LocalEntity",
+                "name": table.name,
+                "attributes": [{"name": column, "dataType": kind} for column, kind in table.columns],
+                "partitions": [
+                    {"name": file, "location": file, "rowCount": rows, "fileFormatSettings": csv_format}
+                    for file, rows in table.files
+                ],
+            }
+            for table in tables
+        ],
+    }
