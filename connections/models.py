@@ -94,9 +94,7 @@ class Connection(models.Model):
     state = models.CharField(max_length=15, choices=State.choices, default=State.NOT_VERIFIED)
     state_cause = models.CharField(max_length=300, blank=True)
     verified_at = models.DateTimeField(null=True)
-    verified_by = models.ForeignKey(
-        User, null=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    verified_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     verification = models.JSONField(default=list)
     consent = models.ForeignKey(Consent, null=True, on_delete=models.PROTECT, related_name="+")
 
@@ -105,13 +103,9 @@ class Connection(models.Model):
     version = models.PositiveIntegerField(default=1)
     epoch = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)
-    created_by = models.ForeignKey(
-        User, null=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     updated_at = models.DateTimeField(auto_now=True)
-    updated_by = models.ForeignKey(
-        User, null=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    updated_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
 
     objects = ConnectionQuerySet.as_manager()
 

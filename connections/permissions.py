@@ -41,5 +41,4 @@ def usable_connections(connections: "ConnectionQuerySet", user: User) -> "Connec
         return connections
     if not roles.is_contributor(user):
         return connections.none()
-    granted = get_objects_for_user(user, USE, connections, accept_global_perms=False)
-    return granted  # type: ignore[return-value]
+    return get_objects_for_user(user, USE, connections, accept_global_perms=False)  # type: ignore[return-value]

@@ -143,9 +143,7 @@ def move(*, draft: ConnectionDraft, connection: Connection) -> None:
 
 
 @contextmanager
-def resolve(
-    owner: Owner, *, purpose: str, actor: User | None, run: Run | None = None
-) -> Iterator[Resolved]:
+def resolve(owner: Owner, *, purpose: str, actor: User | None, run: Run | None = None) -> Iterator[Resolved]:
     """The secrets of ``owner`` for one run attempt, verification or list of choices.
 
     Raises TargetChanged, KeyUnknown or Tampered, and whatever the database raises when the use cannot be
@@ -186,9 +184,7 @@ def rotate() -> int:
         _encrypt(secret, _decrypt(secret))
         rewritten += ConnectionSecret.objects.filter(
             pk=secret.pk, key_version=old_version, revision=revision
-        ).update(
-            nonce=secret.nonce, ciphertext=secret.ciphertext, key_version=secret.key_version
-        )
+        ).update(nonce=secret.nonce, ciphertext=secret.ciphertext, key_version=secret.key_version)
     if rewritten:
         audit.record("secret.key_rotated", actor=None, count=rewritten, key_version=newest)
     return rewritten

@@ -34,7 +34,16 @@ class UserAdmin(ReadOnlyAdmin):
 
     list_display = ("username", "first_name", "last_name", "is_active", "last_login")
     search_fields = ("username", "first_name", "last_name")
-    fields = ("username", "first_name", "last_name", "email", "is_active", "groups", "last_login", "time_zone")
+    fields = (
+        "username",
+        "first_name",
+        "last_name",
+        "email",
+        "is_active",
+        "groups",
+        "last_login",
+        "time_zone",
+    )
 
 
 @admin.register(AuditEntry)

@@ -1,6 +1,7 @@
 """Start checks: what would make the portal unsafe stops it (``manage.py check`` and every start)."""
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -26,7 +27,7 @@ def keys_are_real(**kwargs: Any) -> list[Error]:
 
 
 @register(Tags.database)
-def append_only_tables(databases: list[str] | None = None, **kwargs: Any) -> list[Error]:
+def append_only_tables(*, databases: Sequence[str] | None = None, **kwargs: Any) -> list[Error]:
     """Refuse a database in which audit or consent could be rewritten (rule S17)."""
     return [
         Error(f"The trigger {name} is missing: run manage.py migrate.", id="portal.E004")

@@ -47,7 +47,11 @@ class PortalMiddleware:
         if not response.has_header("Cache-Control"):
             response["Cache-Control"] = "no-store"
         patch_vary_headers(response, ["HX-Request", "HX-Target"])
-        if is_htmx and response.status_code in {301, 302, 303} and response["Location"].startswith("/sign-in/"):
+        if (
+            is_htmx
+            and response.status_code in {301, 302, 303}
+            and response["Location"].startswith("/sign-in/")
+        ):
             # a redirect would be followed inside the fragment; the whole page has to leave
             target = response["Location"]
             response = HttpResponse(status=204)

@@ -19,7 +19,9 @@ def clean_name(text: str) -> str:
     if not name:
         raise ValidationError(_("Enter a name."), code="required")
     if any(unicodedata.category(c) in _HIDDEN for c in name):
-        raise ValidationError(_("The name contains a character that cannot be seen. Type it again."), code="hidden")
+        raise ValidationError(
+            _("The name contains a character that cannot be seen. Type it again."), code="hidden"
+        )
     if len(name) > MAX_LENGTH:
         raise ValidationError(
             _("The name has %(length)d characters; 100 are allowed.") % {"length": len(name)}, code="too_long"

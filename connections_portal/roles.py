@@ -82,7 +82,7 @@ def role_of(user: "User") -> Role | None:
     if user.is_superuser:
         return Role.ADMINISTRATOR
     # one query per request and person: the object lives as long as the request
-    cached: Role | None | bool = getattr(user, "_portal_role", False)
+    cached: Role | bool | None = getattr(user, "_portal_role", False)
     if cached is False:
         names = set(user.groups.values_list("name", flat=True))
         cached = next((role for role in Role if role.value in names), None)

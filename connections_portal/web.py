@@ -23,7 +23,7 @@ PAGE_SIZE = 25
 class PortalRequest(HttpRequest):
     """A request by somebody who is signed in."""
 
-    user: User  # type: ignore[assignment]
+    user: User
     htmx: Any
 
 
@@ -41,7 +41,7 @@ def role_required(*allowed: Role) -> Callable[[View[P]], View[P]]:
                 refuse(request)
             return view(request, *args, **kwargs)
 
-        return guarded
+        return guarded  # type: ignore[return-value]
 
     return decorate
 
@@ -115,7 +115,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 def _navigation(request: HttpRequest, role: Role | None) -> list[dict[str, Any]]:
     """Groups of what the role may open; what it may not open is absent."""
     signed_in = (Role.ADMINISTRATOR, Role.CONTRIBUTOR, Role.VIEWER)
-    groups = [
+    groups: list[tuple[str, list[tuple[str, str, str, tuple[Role, ...]]]]] = [
         ("", [(_("Home"), "home", "home", (*signed_in, Role.SUPPORT))]),
         (
             _("Data"),
@@ -135,7 +135,12 @@ def _navigation(request: HttpRequest, role: Role | None) -> list[dict[str, Any]]
     shown = []
     for label, entries in groups:
         items = [
-            {"label": text, "url": reverse(name), "icon": icon, "current": _is_current(request, reverse(name))}
+            {
+                "label": text,
+                "url": reverse(name),
+                "icon": icon,
+                "current": _is_current(request, reverse(name)),
+            }
             for text, name, icon, allowed in entries
             if role in allowed
         ]

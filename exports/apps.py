@@ -8,3 +8,10 @@ class ExportsConfig(AppConfig):
 
     name = "exports"
     verbose_name = "Exports"
+
+    def ready(self) -> None:
+        """Make exports known as something that is built on connections."""
+        from connections import dependents
+        from exports.usage import KIND
+
+        dependents.register(KIND)

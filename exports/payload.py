@@ -99,6 +99,13 @@ def stream(engine: Engine, selection: Selection, batch_rows: int = BATCH_ROWS) -
         raise PayloadError(f"{selection.source}: {error.message}", item=selection.source) from None
 
 
+def schema(engine: Engine, selection: Selection) -> pa.Schema:
+    """The Arrow schema of the selected rows, also when there are none. Raises PayloadError."""
+    columns(engine, selection)
+    limited = _rows(engine, selection).limit(0)
+    return engine.schema(_sql(engine, limited))
+
+
 def _rows(engine: Engine, selection: Selection) -> Any:
     """The expression of the rows: every profile with a membership, once; or every row of the table."""
     if selection.kind is Kind.TABLE:

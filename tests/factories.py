@@ -11,7 +11,12 @@ from connections.operations.create import create_connection
 from connections.operations.drafts import keep_draft, verified_digest
 from connections_portal.models import User
 
-SETTINGS = {"auth_method": "password", "username": "portal", "hostname": "files.example.com", "export_folder": "in"}
+SETTINGS = {
+    "auth_method": "password",
+    "username": "portal",
+    "hostname": "files.example.com",
+    "export_folder": "in",
+}
 SECRETS = {"password": "a-password-of-no-server"}
 
 

@@ -41,9 +41,10 @@ class Field:
     """One thing to fill in.
 
     ``target`` says that the value is part of where data goes: changing it asks for verification, agreement
-    and every secret again. ``account`` says that it names who signs in. ``shown_when`` is ``(field key, value)``: the field matters only while that other
-    field has that value, and ``required`` is then meant under that condition. ``fills`` maps parts of a pasted address
-    (``username``, ``folder``) to the keys of the fields they belong in.
+    and every secret again. ``account`` says that it names who signs in. ``shown_when`` is ``(field key,
+    value)``: the field matters only while that other field has that value, and ``required`` is then meant under
+    that condition. ``fills`` maps parts of a pasted address (``username``, ``folder``) to the keys of the fields
+    they belong in.
     """
 
     key: str

@@ -17,8 +17,9 @@ from connections_portal.models import Run, User
 
 @functools.cache
 def gateway() -> OutgoingGateway:
-    """The way out with the operator's permissions (OUTGOING_ALLOW)."""
-    return OutgoingGateway(allow=parse_allow(settings.OUTGOING_ALLOW))
+    """The way out with the operator's permissions (OUTGOING_ALLOW); never to the portal's own database."""
+    databases = [host for database in settings.DATABASES.values() if (host := database.get("HOST"))]
+    return OutgoingGateway(allow=parse_allow(settings.OUTGOING_ALLOW), refuse=databases)
 
 
 @contextmanager

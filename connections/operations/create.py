@@ -43,7 +43,9 @@ def create_connection(
                 missing["verify"] = _("Verify the connection first, with exactly what you want to save.")
             if not agreed:
                 missing["agree"] = _("Read the text and agree to it.")
-            if Connection.objects.filter(name_key=name_key(name), type_key=draft.type_key if draft else "").exists():
+            if Connection.objects.filter(
+                name_key=name_key(name), type_key=draft.type_key if draft else ""
+            ).exists():
                 missing["name"] = _("A connection of this type already has this name. Choose another one.")
             if draft is None or missing:
                 raise OperationError(_("The connection is not saved yet."), fields=missing)

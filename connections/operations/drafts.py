@@ -133,7 +133,7 @@ def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None
     finally:
         _slots.release()
     passed = [step["key"] for step in steps if step["status"] == StepStatus.DONE] == expected
-    last = steps[-1] if steps else {"code": "", "status": "", "identity": None}
+    last: dict[str, Any] = steps[-1] if steps else {"key": "", "code": "", "identity": None}
     with transaction.atomic():
         draft = ConnectionDraft.objects.select_for_update().get(pk=draft.pk)
         if verified_digest(draft) != bound_to:
@@ -152,7 +152,7 @@ def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None
             label=str(draft.form.get("name", "")),
             refused=not passed,
             type=draft.type_key,
-            step=last.get("key", ""),
+            step=last["key"],
             code=last["code"],
             host=draft.target_digest,
             account=account,
@@ -209,7 +209,9 @@ def trust_server(*, draft: ConnectionDraft, fingerprint: str, actor: User) -> Co
         draft = ConnectionDraft.objects.select_for_update().get(pk=draft.pk)
         identity = next((s["identity"] for s in draft.verification if s.get("identity")), None)
         if not identity or identity["fingerprint"] != fingerprint or not draft.host_key_seen:
-            raise Stale(_("The server has shown another key since. Verify again and compare its fingerprint."))
+            raise Stale(
+                _("The server has shown another key since. Verify again and compare its fingerprint.")
+            )
         draft.host_key_trusted = draft.host_key_seen
         draft.save(update_fields=["host_key_trusted"])
         audit.record(

@@ -36,5 +36,7 @@ def remove_connection(*, connection: Connection, version: int, actor: User) -> N
     except ProtectedError:
         phrases = [_("something")]
     if phrases:
-        audit.record("connection.remove_refused", actor=actor, target=connection, refused=True, used_by=phrases)
+        audit.record(
+            "connection.remove_refused", actor=actor, target=connection, refused=True, used_by=phrases
+        )
         raise InUse(_("This connection is used by %(what)s.") % {"what": ", ".join(phrases)})

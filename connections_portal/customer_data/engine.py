@@ -64,6 +64,9 @@ class Engine(Protocol):
     def stream(self, sql: str, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """The answer in batches of at most ``batch_rows`` rows, in no particular order, in constant memory."""
 
+    def schema(self, sql: str) -> pa.Schema:
+        """The Arrow schema of the answer."""
+
     def close(self) -> None:
         """Let go of everything."""
 
@@ -187,6 +190,11 @@ class DuckDBEngine:
         with self._limited():
             # the relation, not execute(): the latter would copy every row once more on the way to Arrow
             yield from self._db.sql(sql).to_arrow_reader(batch_rows)
+
+    def schema(self, sql: str) -> pa.Schema:
+        """See ``Engine.schema``."""
+        with self._limited():
+            return self._db.sql(sql).to_arrow_table().schema
 
     @contextmanager
     def _limited(self) -> Iterator[None]:

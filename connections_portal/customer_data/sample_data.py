@@ -6,7 +6,9 @@ Addresses end in the reserved domains of RFC 2606, numbers lie in ranges set asi
 import datetime as dt
 import os
 import random
+import re
 import shutil
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +87,10 @@ def _person(rng: random.Random, number: int) -> dict[str, Any]:
     first, last = rng.choice(FIRST), rng.choice(LAST)
     country, code, city, postal = rng.choice(PLACES)
     company = f"{rng.choice(COMPANY_FIRST)} {rng.choice(COMPANY_LAST)}" if rng.random() < 0.55 else None
-    mailbox = f"{first}.{last}.{number}".lower().replace("'", "").replace(" ", "")
+    plain = unicodedata.normalize(
+        "NFKD", f"{first}.{last}".replace("ł", "l").replace("Ł", "L").replace("ø", "o")
+    )
+    mailbox = re.sub(r"[^a-z.-]", "", plain.lower()) + f".{number}"
     joined = TODAY - dt.timedelta(days=rng.randrange(1, 2_400))
     return {
         "customer_id": f"C{number:07d}",

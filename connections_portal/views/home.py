@@ -82,12 +82,16 @@ def _actions(role: Role | None) -> list[dict[str, str]]:
         "url": reverse("admin:index"),
         "icon": "person_support",
     }
-    return {
-        Role.ADMINISTRATOR: [discover, add_export, tables],
-        Role.CONTRIBUTOR: [add_export, tables],
-        Role.VIEWER: [tables],
-        Role.SUPPORT: [support],
-    }.get(role, []) if role else []
+    return (
+        {
+            Role.ADMINISTRATOR: [discover, add_export, tables],
+            Role.CONTRIBUTOR: [add_export, tables],
+            Role.VIEWER: [tables],
+            Role.SUPPORT: [support],
+        }.get(role, [])
+        if role
+        else []
+    )
 
 
 @login_not_required

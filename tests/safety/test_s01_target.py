@@ -28,9 +28,7 @@ def test_a_changed_target_asks_for_the_secret_again(admin: User) -> None:
     draft = make_draft(actor=admin)
     elsewhere = {**draft.settings, "hostname": "elsewhere.example.com"}
     with pytest.raises(OperationError) as refused:
-        keep_draft(
-            draft=draft, type_key="sftp", cleaned=elsewhere, secrets={}, form={}, actor=admin
-        )
+        keep_draft(draft=draft, type_key="sftp", cleaned=elsewhere, secrets={}, form={}, actor=admin)
     assert set(refused.value.fields) == {"password"}
 
 
@@ -39,7 +37,12 @@ def test_a_changed_target_forgets_secret_key_and_verification(admin: User) -> No
     before = draft.secrets.get().revision
     elsewhere = {**draft.settings, "port": "2222"}
     draft = keep_draft(
-        draft=draft, type_key="sftp", cleaned=elsewhere, secrets={"password": "typed again"}, form={}, actor=admin
+        draft=draft,
+        type_key="sftp",
+        cleaned=elsewhere,
+        secrets={"password": "typed again"},
+        form={},
+        actor=admin,
     )
     assert draft.host_key_trusted == draft.verified_digest == ""
     assert draft.secrets.get().target_digest == draft.target_digest

@@ -46,9 +46,7 @@ def test_a_row_moved_to_another_target_cannot_be_used(admin: User) -> None:
     victim = make_connection(actor=admin, secrets={"password": VALUE})
     stolen = victim.secrets.get()
     thief.secrets.all().delete()
-    ConnectionSecret.objects.filter(pk=stolen.pk).update(
-        connection=thief, target_digest=thief.target_digest
-    )
+    ConnectionSecret.objects.filter(pk=stolen.pk).update(connection=thief, target_digest=thief.target_digest)
     with pytest.raises(secret_store.Tampered):
         with secret_store.resolve(thief, purpose="run", actor=None):
             pytest.fail("the value was handed out")

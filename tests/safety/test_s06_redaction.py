@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 import pytest
 
+from connections.secret_store import Resolved
 from connections_portal import audit, redaction
 from connections_portal.models import User
-from connections.secret_store import Resolved
 
-SECRET = "Tr0ub4dor & 3 \"quoted\" ünï/päss"
+SECRET = 'Tr0ub4dor & 3 "quoted" ünï/päss'
 FORMS = {
     "plain": SECRET,
     "url": quote(SECRET, safe=""),
@@ -32,7 +32,8 @@ def test_every_encoding_is_masked(form: str) -> None:
         masked = redaction.redact(f"before {text} after")
     assert text not in masked
     assert redaction.MASK in masked
-    assert masked.startswith("before ") and masked.endswith(" after")
+    assert masked.startswith("before ")
+    assert masked.endswith(" after")
     assert redaction.redact(text) == text
 
 

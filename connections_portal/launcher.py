@@ -1,0 +1,273 @@
+"""``make run``: the whole portal under one parent, with sample data and a sandbox server to share data with.
+
+``python -m connections_portal.launcher`` prepares VAR_DIR and then keeps four things running until Ctrl-C: web,
+worker (with ``tick``), sandbox SFTP server and itself. ``python -m connections_portal.launcher COMMAND …`` runs one
+``manage.py`` command on the same state. It makes the environment that settings.py reads, so it imports no Django.
+
+State in VAR_DIR: ``secret_key``, ``connection_secret_keys`` and ``demo_password`` (readable by the owner only),
+``sandbox/`` with host key, port and files, ``run.lock`` while the portal runs, and what the portal itself writes.
+"""
+
+import base64
+import contextlib
+import errno
+import fcntl
+import http.client
+import os
+import secrets
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+from connections_portal.processes import Ended, Family, Stopped, end_with_parent
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+SANDBOX_USER = "sandbox"
+SANDBOX_FOLDER = "incoming"
+# Below the ports that a system hands out by itself, so that the port kept is still free after a restart.
+SANDBOX_PORTS = range(2222, 2322)
+# Letters and digits that are not taken for one another when typed from the screen.
+READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
+START_SECONDS = 60
+MANAGE = [sys.executable, "manage.py"]
+
+
+class CannotStart(Exception):
+    """The portal cannot start; the message says why and what to do."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the portal, or one management command; 0 after a clean stop, 1 when something kept it from running."""
+    var_dir = Path(os.environ.get("VAR_DIR") or BASE_DIR / "var").resolve()
+    try:
+        var_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return manage(var_dir, arguments) if arguments else run(var_dir, lock_folder(var_dir))
+    except (CannotStart, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def manage(var_dir: Path, arguments: list[str]) -> NoReturn:
+    """Become ``manage.py`` with these arguments."""
+    environment = command_environment(var_dir)
+    os.chdir(BASE_DIR)
+    os.execve(sys.executable, [*MANAGE, *arguments], environment)  # noqa: S606  # a list of arguments
+
+
+def run(var_dir: Path, lock: TextIO) -> int:
+    """Prepare and start everything, say where it is, and watch over it until told to stop.
+
+    ``lock`` is what ``lock_folder`` gave; it is held until the last child is gone.
+    """
+    if "MAKELEVEL" in os.environ:
+        end_with_parent()  # a make that is killed takes nobody along by itself
+    port = port_named("PORT", 8000)
+    require_free(port, f"Choose another one: make run PORT={port + 1}")
+    sandbox_port = kept_sandbox_port(var_dir)
+    password = demo_password(var_dir)
+    environment = portal_environment(var_dir, sandbox_port)
+    with lock, Family(BASE_DIR, environment) as family:
+        try:
+            prepare(family, password)
+            start(family, var_dir, port, sandbox_port, password)
+            announce(var_dir, port, sandbox_port, password)
+            family.watch(essential="web")
+        except Stopped:
+            print("\nStopping …", flush=True)
+            return 0
+        except Ended as ended:
+            print(f"{ended} Stopping everything.", file=sys.stderr, flush=True)
+            return 1
+
+
+def prepare(family: Family, password: str) -> None:
+    """Database, static files, demonstration users and sample data; raises Ended when a step fails."""
+    print("Preparing the database, static files and sample data …", flush=True)
+    family.complete("migrate", [*MANAGE, "migrate", "--noinput", "--verbosity", "0"])
+    family.complete("collectstatic", [*MANAGE, "collectstatic", "--noinput", "--verbosity", "0"])
+    family.complete("seed_demo", [*MANAGE, "seed_demo"], {"DEMO_PASSWORD": password})
+
+
+def start(family: Family, var_dir: Path, port: int, sandbox_port: int, password: str) -> None:
+    """Start sandbox, worker and web, and wait until they answer; raises Ended when one does not come up."""
+    sandbox = [sys.executable, "-m", "connections_portal.sandbox", "--dir", str(var_dir / "sandbox")]
+    sandbox += ["--user", SANDBOX_USER, "--port", str(sandbox_port), "--folder", SANDBOX_FOLDER]
+    web = [sys.executable, "-m", "gunicorn", "connections_portal.wsgi", "--bind", f"{HOST}:{port}"]
+    web += ["--worker-class", "gthread", "--workers", "2", "--threads", "4", "--no-control-socket"]
+    web += ["--graceful-timeout", "10", "--log-level", "warning"]
+    family.start("sandbox", sandbox, {"SANDBOX_PASSWORD": password}, quiet=True)
+    family.start("worker", [*MANAGE, "portal_worker", "--processes", "1"])
+    family.start("web", web)
+    family.wait_for("The sandbox server", lambda: listens(sandbox_port), START_SECONDS)
+    family.wait_for("The portal", lambda: answers(port), START_SECONDS)
+
+
+def announce(var_dir: Path, port: int, sandbox_port: int, password: str) -> None:
+    """Print addresses, users and password. The sandbox's address and password stand alone, ready to be copied."""
+    print(
+        f"""
+Connections Portal is running: http://{HOST}:{port}/
+
+  Users     admin, contributor, viewer
+  Password  {password}
+
+A sandbox SFTP server to share data with, and its password
+(files arrive in {var_dir / "sandbox" / "files" / SANDBOX_FOLDER}):
+
+sftp://{SANDBOX_USER}@{HOST}:{sandbox_port}/{SANDBOX_FOLDER}
+{password}
+
+State is kept in {var_dir}. Ctrl-C stops everything.
+""",
+        flush=True,
+    )
+
+
+def command_environment(var_dir: Path) -> dict[str, str]:
+    """The environment of one management command: the caller's where it brings keys, else that of ``make run``."""
+    if os.environ.get("SECRET_KEY") or os.environ.get("SECRET_KEY_FILE"):
+        return dict(os.environ)
+    port_file = var_dir / "sandbox" / "port"
+    return portal_environment(var_dir, int(port_file.read_text()) if port_file.exists() else None)
+
+
+def portal_environment(var_dir: Path, sandbox_port: int | None) -> dict[str, str]:
+    """What settings.py reads: keys (as files), VAR_DIR, and the sandbox as an allowed address."""
+    environment = {name: value for name, value in os.environ.items() if name != "DEMO_PASSWORD"}
+    environment |= {"PORTAL_DEV": "1", "VAR_DIR": str(var_dir), "PYTHONUNBUFFERED": "1"}
+    keys = {
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "CONNECTION_SECRET_KEYS": "1:" + base64.b64encode(secrets.token_bytes(32)).decode("ascii"),
+    }
+    for name, new in keys.items():
+        if not environment.get(name) and not environment.get(f"{name}_FILE"):
+            path = var_dir / name.lower()
+            keep(path, new)
+            environment[f"{name}_FILE"] = str(path)
+    if sandbox_port is not None:
+        allowed = [environment.get("OUTGOING_ALLOW", ""), f"{HOST}:{sandbox_port}"]
+        environment["OUTGOING_ALLOW"] = ",".join(filter(None, allowed))
+    return environment
+
+
+def demo_password(var_dir: Path) -> str:
+    """DEMO_PASSWORD, else the one of the last start, else a new one.
+
+    It is kept, because connections to the sandbox that were saved before a restart have to go on working.
+    """
+    path = var_dir / "demo_password"
+    if given := os.environ.get("DEMO_PASSWORD", "").strip():
+        path.unlink(missing_ok=True)
+        keep(path, given)
+    else:
+        keep(path, "-".join("".join(secrets.choice(READABLE) for _ in range(4)) for _ in range(3)))
+    return path.read_text(encoding="utf-8").strip()
+
+
+def keep(path: Path, new: str) -> None:
+    """Write ``new`` to ``path``, readable by the owner only, unless the file is there; never a half-written one."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(new + "\n")
+    with contextlib.suppress(FileExistsError):
+        os.link(temporary, path)
+    temporary.unlink()
+
+
+def kept_sandbox_port(var_dir: Path) -> int:
+    """The port of the last start, else the first free one; connections made with the sandbox hold this port."""
+    path = var_dir / "sandbox" / "port"
+    path.parent.mkdir(exist_ok=True)
+    if path.exists():
+        port = int(path.read_text())
+        require_free(
+            port, f"The sandbox server used it before. Free it, or remove {path} to take another one."
+        )
+        return port
+    port = next((port for port in SANDBOX_PORTS if not taken(port)), 0)
+    if not port:
+        raise CannotStart(f"No port is free for the sandbox server ({SANDBOX_PORTS[0]}-{SANDBOX_PORTS[-1]}).")
+    keep(path, str(port))
+    return port
+
+
+def port_named(name: str, default: int) -> int:
+    """The port in the environment variable ``name``; raises CannotStart when it is none."""
+    text = os.environ.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise CannotStart(f"{name} must be a port number from 1 to 65535, not {text!r}.")
+    return int(text)
+
+
+def require_free(port: int, remedy: str) -> None:
+    """Raise CannotStart with ``remedy`` when something listens on ``port``, or when it may not be used."""
+    try:
+        if taken(port):
+            raise CannotStart(f"Port {port} is taken by another program. {remedy}")
+    except PermissionError:
+        raise CannotStart(f"Port {port} may not be used by this user. {remedy}") from None
+
+
+def taken(port: int) -> bool:
+    """Whether another program listens on the port of the loopback interface."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return True
+            raise
+    return False
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections on the port."""
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+        return True
+    return False
+
+
+def answers(port: int) -> bool:
+    """Whether the portal says it is healthy."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/healthz/")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def lock_folder(var_dir: Path) -> TextIO:
+    """The locked file that keeps VAR_DIR for this process while it is open.
+
+    Raises CannotStart while another portal runs on it; waits a moment for one that is just going down.
+    """
+    lock = (var_dir / "run.lock").open("a+", encoding="ascii")
+    deadline = time.monotonic() + 2
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                lock.seek(0)
+                raise CannotStart(
+                    f"The portal already runs on {var_dir} (process {lock.read().strip()}). "
+                    "Stop it first, or choose another folder: make run VAR_DIR=…"
+                ) from None
+            time.sleep(0.1)
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What can be done with exports and their runs, one function each."""

@@ -1,0 +1,165 @@
+"""What has to happen without anybody asking. Idempotent; any number of machines may run it, none leads.
+
+Leases that ran out, due schedules, queued runs whose message was lost, messages whose worker died, and pruning.
+"""
+
+import contextlib
+import datetime as dt
+import logging
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+from django_tasks.base import TaskResultStatus
+from django_tasks_db.models import DBTaskResult
+
+from connections.connectors.base import N_
+from connections.operations.drafts import purge_drafts
+from connections_portal import runs
+from connections_portal.models import LEASED_STATES, RunState, Trigger, WhoActs
+from exports.models import ExportAttempt, ExportRun, ExportSchedule
+from exports.operations.execute import PUBLISH_ATTEMPTS, Failure, end_attempt, give_up_publishing
+from exports.operations.run import CannotRun, enqueue_run
+from exports.schedules import next_run_at, period
+from exports.tasks import execute, wake
+
+logger = logging.getLogger(__name__)
+
+KEEP_MESSAGES = dt.timedelta(days=1)
+# A message younger than this may just be on its way.
+MESSAGE_GRACE = dt.timedelta(seconds=10)
+
+
+def tick(*, now: dt.datetime | None = None) -> dict[str, int]:
+    """Do everything once; returns how much of each was done. ``now`` only moves schedules, never leases."""
+    now = now or timezone.now()
+    return {
+        "schedules": enqueue_due(now=now),
+        "leases": take_back_lost(),
+        "messages": renew_messages(),
+        "dead": close_dead_messages(),
+        "drafts": purge_drafts(now=now),
+        "pruned": prune_messages(),
+    }
+
+
+def enqueue_due(*, now: dt.datetime) -> int:
+    """Queue a run for every schedule that is due and move its time on; returns how many were queued.
+
+    The due time is moved by a conditional update in the transaction of the run, so that two machines queue one. After
+    a stop there is one run, as *catch-up*; while a run is under way the time is only moved on.
+    """
+    queued = 0
+    due = ExportSchedule.objects.filter(next_at__lte=now).select_related("export", "export__responsible")
+    for schedule in due:
+        assert schedule.next_at is not None
+        late = now - schedule.next_at > period(schedule)
+        with transaction.atomic():
+            moved = ExportSchedule.objects.filter(pk=schedule.pk, next_at=schedule.next_at).update(
+                next_at=next_run_at(schedule, now)
+            )
+            if not moved:
+                continue
+            try:
+                enqueue_run(
+                    export=schedule.export,
+                    actor=None,
+                    trigger=Trigger.CATCH_UP if late else Trigger.SCHEDULE,
+                    now=now,
+                )
+                queued += 1
+            except CannotRun as refused:
+                logger.info("schedule of export %s: %s", schedule.export_id, refused.message)
+    return queued
+
+
+def take_back_lost() -> int:
+    """Queue or fail runs whose worker is lost; returns how many."""
+    failure = Failure(
+        "worker_lost",
+        N_("The worker that carried this run was lost."),
+        WhoActs.OPERATOR,
+        N_(
+            "Nothing to do while attempts are left; otherwise whoever operates the portal looks at the workers."
+        ),
+        retry=True,
+    )
+    taken = 0
+    for run, lease in runs.expired(ExportRun):
+        if run.state == RunState.PUBLISHING:
+            if run.publish_attempt >= PUBLISH_ATTEMPTS:
+                with contextlib.suppress(runs.LeaseLost):
+                    give_up_publishing(run, lease, failure)
+                    taken += 1
+            else:
+                taken += _wake_once(run.pk)
+            continue
+        again = run.attempt < run.max_attempts
+        with transaction.atomic():
+            # still expired? the worker may have come back between the look and the touch
+            if not lease.rows(RunState.RUNNING).filter(lease_until__lt=Now()).exists():
+                continue
+            if again:
+                runs.requeue(lease, delay=0, **failure.texts())
+                wake(run.pk)
+            else:
+                runs.finish(
+                    lease,
+                    RunState.RUNNING,
+                    state=RunState.FAILED,
+                    who_acts=failure.who_acts,
+                    **failure.texts(),
+                )
+            end_attempt(run, ExportAttempt.Outcome.LOST, failure, again=again)
+        taken += 1
+    return taken
+
+
+def _messages(status: TaskResultStatus) -> dict[int, list[Any]]:
+    """Messages of runs by run id."""
+    found: dict[int, list[Any]] = {}
+    for message in DBTaskResult.objects.filter(task_path=execute.module_path, status=status):
+        found.setdefault(int(message.args_kwargs["args"][0]), []).append(message)
+    return found
+
+
+def _wake_once(run_id: int) -> int:
+    if run_id in _messages(TaskResultStatus.READY):
+        return 0
+    wake(run_id)
+    return 1
+
+
+def renew_messages() -> int:
+    """Queue again the message of due runs that have none (a restored backup, a purged queue); returns how many."""
+    ready = _messages(TaskResultStatus.READY)
+    waiting = ExportRun.objects.filter(
+        state=RunState.QUEUED, not_before__lte=timezone.now() - MESSAGE_GRACE
+    ).values_list("pk", flat=True)
+    lost = [run_id for run_id in waiting if run_id not in ready]
+    for run_id in lost:
+        wake(run_id)
+    return len(lost)
+
+
+def close_dead_messages() -> int:
+    """Mark messages as failed that a killed worker left as running; returns how many."""
+    closed = 0
+    for run_id, messages in _messages(TaskResultStatus.RUNNING).items():
+        run = ExportRun.objects.filter(pk=run_id, state__in=LEASED_STATES, lease_until__gte=Now())
+        if run.exists():
+            continue
+        for message in messages:
+            started = message.started_at
+            if started and timezone.now() - started > MESSAGE_GRACE:
+                closed += DBTaskResult.objects.filter(pk=message.pk, status=TaskResultStatus.RUNNING).update(
+                    status=TaskResultStatus.FAILED, finished_at=timezone.now()
+                )
+    return closed
+
+
+def prune_messages() -> int:
+    """Delete messages that were dealt with more than a day ago; returns how many."""
+    old = DBTaskResult.objects.finished().filter(finished_at__lt=timezone.now() - KEEP_MESSAGES)
+    return old.delete()[0]

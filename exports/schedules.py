@@ -1,0 +1,99 @@
+"""When an export runs by itself: pure functions over a schedule.
+
+A local time that a clock change skips runs right after the gap, a doubled one once, the first time (rule S27). A day
+that the month lacks means its last day.
+"""
+
+import calendar
+import datetime as dt
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from django.utils.dates import WEEKDAYS
+from django.utils.formats import time_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from exports.models import ScheduleKind
+
+
+class Schedule(Protocol):
+    """What the functions read; ``ExportSchedule`` has it."""
+
+    kind: str
+    local_time: dt.time | None
+    weekdays: list[int]
+    days: list[int]
+    zone: str
+
+
+def next_run_at(schedule: Schedule, after: dt.datetime) -> dt.datetime | None:
+    """The first moment later than ``after`` (aware) at which the schedule is due, in UTC; None when it never is."""
+    if schedule.kind == ScheduleKind.MANUAL or schedule.local_time is None:
+        return None
+    zone = ZoneInfo(schedule.zone)
+    # start a day early: a gap can move yesterday's local time into today
+    day = after.astimezone(zone).date() - dt.timedelta(days=1)
+    # the longest wait is from the end of one month to the end of the next
+    for _step in range(70):
+        if _is_due_on(schedule, day):
+            moment = _moment(day, schedule.local_time, zone)
+            if moment > after:
+                return moment
+        day += dt.timedelta(days=1)
+    return None
+
+
+def _is_due_on(schedule: Schedule, day: dt.date) -> bool:
+    if schedule.kind == ScheduleKind.DAY:
+        return True
+    if schedule.kind == ScheduleKind.WEEK:
+        return day.weekday() in schedule.weekdays
+    last = calendar.monthrange(day.year, day.month)[1]
+    return day.day in schedule.days or (day.day == last and any(wanted > last for wanted in schedule.days))
+
+
+def _moment(day: dt.date, local_time: dt.time, zone: ZoneInfo) -> dt.datetime:
+    """The wall-clock time in UTC; in a gap the first minute after it, when doubled the first of the two."""
+    local = dt.datetime.combine(day, local_time, tzinfo=zone)
+    moment = local.astimezone(dt.UTC)
+    if moment.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+        return moment
+    # the clock jumps over it: with fold 1 the offset after the change is used, which lands before the jump
+    before = local.replace(fold=1).astimezone(dt.UTC).replace(second=0, microsecond=0)
+    offset = before.astimezone(zone).utcoffset()
+    while before.astimezone(zone).utcoffset() == offset:
+        before += dt.timedelta(minutes=1)
+    return before
+
+
+def period(schedule: Schedule) -> dt.timedelta:
+    """The usual time between two runs; later than this is a catch-up."""
+    days = {ScheduleKind.DAY: 1, ScheduleKind.WEEK: 7, ScheduleKind.MONTH: 28}.get(
+        ScheduleKind(schedule.kind), 0
+    )
+    chosen = {ScheduleKind.WEEK: schedule.weekdays, ScheduleKind.MONTH: schedule.days}.get(
+        ScheduleKind(schedule.kind), []
+    )
+    return dt.timedelta(days=days) / max(1, len(chosen))
+
+
+def describe(schedule: Schedule) -> str:
+    """The schedule in words: *Every day at 06:00 (Europe/Berlin)*."""
+    if schedule.kind == ScheduleKind.MANUAL or schedule.local_time is None:
+        return _("Manual only")
+    words = {"time": time_format(schedule.local_time, "H:i"), "zone": schedule.zone.replace("_", " ")}
+    if schedule.kind == ScheduleKind.DAY:
+        return _("Every day at %(time)s (%(zone)s)") % words
+    if schedule.kind == ScheduleKind.WEEK:
+        words["days"] = ", ".join(str(WEEKDAYS[day]) for day in sorted(schedule.weekdays))
+        return _("Every week on %(days)s at %(time)s (%(zone)s)") % words
+    words["days"] = ", ".join(str(day) for day in sorted(schedule.days))
+    return (
+        ngettext(
+            "Every month on day %(days)s at %(time)s (%(zone)s)",
+            "Every month on days %(days)s at %(time)s (%(zone)s)",
+            len(schedule.days),
+        )
+        % words
+    )

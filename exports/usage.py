@@ -1,0 +1,41 @@
+"""Exports as dependents of a connection: what *Used by* counts and *Remove* stops at."""
+
+from collections.abc import Iterable
+
+from django.db.models import Count
+from django.urls import reverse
+from django.utils.translation import ngettext
+
+from connections.dependents import Dependent, Kind
+from connections.models import Connection
+from connections_portal.models import User
+from exports.models import Export
+
+
+def _phrase(number: int) -> str:
+    return ngettext("%(number)d export", "%(number)d exports", number) % {"number": number}
+
+
+def _count(connection_ids: Iterable[int]) -> dict[int, int]:
+    rows = (
+        Export.objects.filter(connection__in=list(connection_ids))
+        .order_by()
+        .values("connection_id")
+        .annotate(number=Count("pk"))
+    )
+    return {row["connection_id"]: row["number"] for row in rows}
+
+
+def _find(connection: Connection, user: User) -> list[Dependent]:
+    """Every export on the connection; whoever may remove a connection may see them all."""
+    return [
+        Dependent(name=export.name, url=reverse("exports:detail", args=[export.uuid]))
+        for export in Export.objects.filter(connection=connection)
+    ]
+
+
+def _list_url(connection: Connection) -> str:
+    return f"{reverse('exports:list')}?connection={connection.uuid}"
+
+
+KIND = Kind(key="exports", phrase=_phrase, count=_count, find=_find, list_url=_list_url)

@@ -1,0 +1,236 @@
+"""The export form: one page, one form, for a new export and for changes; read-only where the right is missing."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from connections.connectors import CONNECTORS
+from connections.models import Connection
+from connections.permissions import can_edit as can_edit_connections
+from connections_portal import web
+from connections_portal.errors import OperationError, Stale
+from connections_portal.models import Trigger
+from connections_portal.web import PortalRequest, role_required
+from exports.forms import ExportForm, stored, type_name, typed
+from exports.models import Export
+from exports.operations.edit import Item, Timing, create_export, edit_export
+from exports.operations.run import enqueue_run
+from exports.permissions import EDITING_ROLES, VIEWING_ROLES, NotAllowed
+from exports.sources import load as load_sources
+from exports.views.connection import connections_for
+from exports.views.detail import summary
+from exports.views.lists import administrators
+from exports.views.loading import load
+from exports.views.runs import run_url
+
+# What waits in the session while an administrator sets up a connection from inside the form. No secret is in it.
+TYPED = "export_form"
+RETURN_TO = "set_up_return"
+CHOSEN = "set_up_connection"
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(*EDITING_ROLES)
+def create(request: PortalRequest) -> HttpResponse:
+    """*Add export*."""
+    return _answer(request, None)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(*VIEWING_ROLES)
+def edit(request: PortalRequest, uuid: UUID) -> HttpResponse:
+    """*Edit*, or *View* for whoever may not change the export: the same form, and nothing in it can be changed."""
+    export, allowed = load(request, uuid)
+    if allowed.edit:
+        return _answer(request, export)
+    if request.method == "POST":
+        web.refuse(request, export)
+    connections = [export.connection] if export.connection else []
+    form = _form(request, export, connections, initial=stored(export))
+    return _page(request, form, export, read_only=True)
+
+
+def _answer(request: PortalRequest, export: Export | None) -> HttpResponse:
+    connections = _offered(request, export)
+    if request.method != "POST":
+        return _page(request, _form(request, export, connections, initial=_initial(request, export)), export)
+    match request.POST.get("action"):
+        case "add_connection":
+            return _leave_to_set_up(request, export)
+        case "refresh" | "use_added" as action:
+            values = typed(request.POST)
+            if action == "use_added":
+                values["connection"] = request.session.pop(CHOSEN, values.get("connection", ""))
+            return _page(request, _form(request, export, connections, initial=values), export)
+        case action:
+            return _save(request, export, connections, run=action == "save_run")
+
+
+def _offered(request: PortalRequest, export: Export | None) -> list[Connection]:
+    """Ready connections the person may use; for an export of its type, its own one in whatever state."""
+    if export is None:
+        return connections_for(request.user)
+    offered = connections_for(request.user, export.type_key)
+    if export.connection and export.connection not in offered:
+        offered.append(export.connection)
+    return offered
+
+
+def _form(
+    request: PortalRequest,
+    export: Export | None,
+    connections: list[Connection],
+    *,
+    initial: dict[str, Any] | None = None,
+) -> ExportForm:
+    """Filled with ``initial``, or bound to what was sent."""
+    form = ExportForm(
+        request.POST if initial is None else None,
+        initial=initial or {},
+        connections=connections,
+        sources=load_sources(),
+        reader_zone=request.user.time_zone,
+        export=export,
+    )
+    form.fields["connection"].widget.attrs |= {
+        "hx-post": _url(export),
+        "hx-trigger": "change",
+        "hx-vals": '{"action": "refresh"}',
+        "hx-target": "#export-options",
+        "hx-select": "#export-options",
+        "hx-swap": "outerHTML",
+    }
+    return form
+
+
+def _url(export: Export | None) -> str:
+    return reverse("exports:edit", args=[export.uuid]) if export else reverse("exports:create")
+
+
+def _initial(request: PortalRequest, export: Export | None) -> dict[str, Any]:
+    """What is stored, or what was typed before a connection was set up, with that connection chosen."""
+    kept = request.session.get(TYPED, {})
+    if "resume" in request.GET and kept.get("url") == _url(export):
+        values: dict[str, Any] = kept["values"]
+        chosen = request.session.get(CHOSEN)
+        return values | {"connection": chosen} if chosen else values
+    return stored(export) if export else {}
+
+
+def _leave_to_set_up(request: PortalRequest, export: Export | None) -> HttpResponse:
+    """Keep what was typed and go to *Set up*, which comes back here."""
+    if not can_edit_connections(request.user):
+        web.refuse(request)
+    keys = [connector.key for connector in CONNECTORS]
+    wanted = request.POST.get("type", "")
+    key = wanted if wanted in keys else (export.type_key if export and export.type_key in keys else keys[0])
+    request.session[TYPED] = {"url": _url(export), "values": typed(request.POST)}
+    request.session[RETURN_TO] = f"{_url(export)}?resume=1"
+    return web.go_to(request, set_up_url(key))
+
+
+def set_up_url(type_key: str) -> str:
+    """*Set up* that comes back with the new connection chosen."""
+    return f"{reverse('connections:set_up', args=[type_key])}?then=choose"
+
+
+def _save(
+    request: PortalRequest, export: Export | None, connections: list[Connection], *, run: bool
+) -> HttpResponse:
+    form = _form(request, export, connections)
+    if not form.is_valid():
+        return _page(request, form, export, status=422)
+    try:
+        saved = _write(request, export, connections, form)
+    except NotAllowed:
+        web.refuse(request, export)
+        raise
+    except Stale as refusal:
+        assert export is not None
+        return _stale_page(request, form, export, refusal)
+    except OperationError as refusal:
+        for name, message in (refusal.fields or {"": refusal.message}).items():
+            form.add_error(name if name in form.fields else None, message)
+        return _page(request, form, export, status=refusal.status)
+    for key in (TYPED, RETURN_TO, CHOSEN):
+        request.session.pop(key, None)
+    messages.success(request, _("%(name)s is saved.") % {"name": saved.name})
+    return _start(request, saved) if run else web.go_to(request, reverse("exports:detail", args=[saved.uuid]))
+
+
+def _write(
+    request: PortalRequest, export: Export | None, connections: list[Connection], form: ExportForm
+) -> Export:
+    chosen = next((c for c in connections if str(c.uuid) == form.cleaned_data["connection"]), None)
+    values: dict[str, Any] = {
+        "name": form.cleaned_data["name"],
+        "options": {
+            name.removeprefix("option_"): answer
+            for name, answer in form.cleaned_data.items()
+            if name.startswith("option_")
+        },
+        "items": [Item(kind=kind, source=name, fields=fields) for kind, name, fields in form.chosen_items()],
+        "schedule": Timing(**form.timing()),
+        "actor": request.user,
+    }
+    if export is None:
+        assert chosen is not None
+        return create_export(connection=chosen, **values)
+    version = request.POST.get("version", "")
+    return edit_export(
+        export=export, connection=chosen, version=int(version) if version.isdecimal() else 0, **values
+    )
+
+
+def _start(request: PortalRequest, export: Export) -> HttpResponse:
+    """*Save and run*: it is saved in any case."""
+    try:
+        run = enqueue_run(export=export, actor=request.user, trigger=Trigger.PERSON)
+    except OperationError as refusal:
+        messages.error(request, refusal.message)
+        return web.go_to(request, reverse("exports:detail", args=[export.uuid]))
+    return web.go_to(request, run_url(run, export))
+
+
+def _stale_page(request: PortalRequest, form: ExportForm, export: Export, refusal: Stale) -> HttpResponse:
+    """What was typed beside what is stored now; saving again replaces it knowingly."""
+    fresh = Export.objects.select_related("connection", "schedule", "updated_by").filter(pk=export.pk).first()
+    form.add_error(None, refusal.message)
+    context = {"stale": {"export": fresh, **summary(fresh)}} if fresh else {}
+    return _page(request, form, fresh or export, status=refusal.status, version=fresh and fresh.version, **context)
+
+
+def _page(
+    request: PortalRequest,
+    form: ExportForm,
+    export: Export | None,
+    *,
+    status: int = 200,
+    read_only: bool = False,
+    version: int | None = None,
+    **more: Any,
+) -> HttpResponse:
+    administers = can_edit_connections(request.user)
+    shown_version = version or (request.POST.get("version") if request.method == "POST" else None)
+    types = [c for c in CONNECTORS if export is None or c.key == export.type_key]
+    context = {
+        "form": form,
+        "export": export,
+        "version": shown_version or (export.version if export else ""),
+        "read_only": read_only,
+        "url": _url(export),
+        "cancel_url": reverse("exports:detail", args=[export.uuid]) if export else reverse("exports:list"),
+        "type_name": type_name(export.type_key) if export else "",
+        "nothing_shared": not administers and not form.connections and not read_only,
+        "administrators": administrators() if not administers and not read_only else [],
+        "add_types": [{"key": c.key, "name": type_name(c.key), "url": set_up_url(c.key)} for c in types]
+        if administers and not read_only
+        else [],
+        **more,
+    }
+    return web.page_or_fragment(request, "exports/form.html", "exports/_form.html", context, status=status)

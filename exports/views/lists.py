@@ -1,0 +1,62 @@
+"""Data > Exports: the list."""
+
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.http import HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from connections.connectors import CONNECTORS
+from connections.models import Connection, State
+from connections_portal import roles, web
+from connections_portal.models import User
+from connections_portal.roles import Role
+from connections_portal.web import PortalRequest, role_required
+from exports import listing
+from exports.forms import type_name
+from exports.models import Export
+from exports.permissions import VIEWING_ROLES, may_create
+from exports.status import FILTERS
+
+
+@require_safe
+@role_required(*VIEWING_ROLES)
+def list_exports(request: PortalRequest) -> HttpResponse:
+    """Every export, searched, filtered, ordered and paged by the address."""
+    want = listing.wanted(request.GET, request.user)
+    page = web.paginate(request, listing.found(want, request.user))
+    context: dict[str, Any] = {
+        "page_obj": page,
+        "rows": listing.rows(page.object_list, timezone.now()),
+        "want": want,
+        "sort": want.sort,
+        "may_create": may_create(request.user),
+    }
+    if not web.is_fragment(request):
+        context |= _around(request.user, want)
+    return web.page_or_fragment(request, "exports/list.html", "exports/_table.html", context)
+
+
+def _around(user: User, want: listing.Wanted) -> dict[str, Any]:
+    """What stands around the table: filters, how many wait, and whom to ask for a connection."""
+    return {
+        "types": sorted(((c.key, type_name(c.key)) for c in CONNECTORS), key=lambda entry: entry[1]),
+        "statuses": FILTERS,
+        "connection": Connection.objects.filter(uuid=want.connection).first() if want.connection else None,
+        "waiting": Export.objects.filter(connection__isnull=True).count(),
+        "administrators": administrators() if lacks_connection(user) else [],
+    }
+
+
+def lacks_connection(user: User) -> bool:
+    """Whether this is a contributor with whom no connection is shared."""
+    if not roles.is_contributor(user):
+        return False
+    return not Connection.objects.filter(state=State.READY).usable_by(user).exists()
+
+
+def administrators() -> list[str]:
+    """The names of the administrators, for people who have to ask one."""
+    people = User.objects.filter(is_active=True, groups__in=Group.objects.filter(name=Role.ADMINISTRATOR))
+    return [str(person) for person in people.order_by("first_name", "last_name", "username")[:10]]

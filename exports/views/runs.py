@@ -1,0 +1,134 @@
+"""Runs of an export: start, watch, cancel."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseStopPolling
+
+from connections.models import Consent
+from connections.permissions import can_edit as can_edit_connections
+from connections_portal import web
+from connections_portal.errors import OperationError
+from connections_portal.models import Trigger
+from connections_portal.web import PortalRequest, role_required
+from exports import story
+from exports.forms import type_name
+from exports.models import Export, ExportRun
+from exports.operations.run import cancel_run, enqueue_run
+from exports.permissions import EDITING_ROLES, VIEWING_ROLES, NotAllowed, Rights
+from exports.status import of_run
+from exports.views.loading import load, load_run, load_to_change
+
+HISTORY = 10
+
+
+@require_POST
+@role_required(*EDITING_ROLES)
+def run_now(request: PortalRequest, uuid: UUID) -> HttpResponse:
+    """*Run*: queue a run and show it."""
+    export, _rights = load_to_change(request, uuid)
+    try:
+        run = enqueue_run(export=export, actor=request.user, trigger=Trigger.PERSON)
+    except NotAllowed:
+        web.refuse(request, export)
+        raise
+    except OperationError as refusal:
+        messages.error(request, refusal.message)
+        return web.go_to(request, reverse("exports:detail", args=[export.uuid]))
+    return web.go_to(request, run_url(run, export))
+
+
+@require_safe
+@role_required(*VIEWING_ROLES)
+def run(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
+    """One run: progress, rows, attempts, files, and the runs before it."""
+    export, allowed = load(request, uuid)
+    return render(request, "exports/run.html", run_context(request, export, allowed, load_run(export, run_uuid)))
+
+
+@require_safe
+@role_required(*VIEWING_ROLES)
+def run_status(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
+    """The moving part of the page; polling stops (286) when the run has ended. Without htmx: the whole page."""
+    export, allowed = load(request, uuid)
+    shown = load_run(export, run_uuid)
+    context = run_context(request, export, allowed, shown)
+    if not web.is_fragment(request):
+        return render(request, "exports/run.html", context)
+    response = render(request, "exports/_run_update.html", context)
+    if not shown.is_active:
+        response.status_code = HttpResponseStopPolling.status_code
+    return response
+
+
+@require_POST
+@role_required(*EDITING_ROLES)
+def cancel(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
+    """*Cancel job*: stop a run that has not begun to publish."""
+    export, _rights = load_to_change(request, uuid)
+    shown = load_run(export, run_uuid)
+    try:
+        cancel_run(run=shown, actor=request.user)
+    except NotAllowed:
+        web.refuse(request, export)
+    except OperationError as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, _("The run is canceled. Nothing of it appears at the destination."))
+    return web.go_to(request, run_url(shown, export))
+
+
+def run_url(run: ExportRun, export: Export) -> str:
+    """The address of a run's page."""
+    return reverse("exports:run", args=[export.uuid, run.uuid])
+
+
+def run_context(request: PortalRequest, export: Export, allowed: Rights, shown: ExportRun) -> dict[str, Any]:
+    """Everything that the page of a run shows; of the connection its name and type (rule S12)."""
+    now = timezone.now()
+    sees_connection = can_edit_connections(request.user)
+    tasks = list(shown.tasks.prefetch_related("files"))
+    history = list(export.runs.exclude(pk=shown.pk)[:HISTORY])
+    return {
+        "export": export,
+        "rights": allowed,
+        "run": shown,
+        "status": of_run(shown, now),
+        "type_name": type_name(shown.connection_type),
+        "started_by": story.started_by(shown),
+        "duration": story.run_duration(shown, now),
+        "tasks": story.task_lines(shown, tasks, now),
+        "done": story.done_phrase(tasks),
+        "sums": story.sums(shown, tasks),
+        "attempts": story.attempt_lines(shown, shown.attempts.all(), see_detail=sees_connection, now=now),
+        "files": story.file_lines(shown, tasks),
+        "folder": shown.final_folder if sees_connection else "",
+        "consent": agreed(shown) if sees_connection else None,
+        "history": history_lines(history),
+    }
+
+
+def agreed(run: ExportRun) -> Consent | None:
+    """The consent under which the run sends."""
+    return Consent.objects.filter(uuid=run.consent_uuid).first() if run.consent_uuid else None
+
+
+def history_lines(runs: list[ExportRun]) -> list[dict[str, Any]]:
+    """The rows of the table *History*."""
+    now = timezone.now()
+    return [
+        {
+            "run": run,
+            "status": of_run(run, now),
+            "started_by": story.started_by(run),
+            "duration": story.run_duration(run, now),
+        }
+        for run in runs
+    ]

@@ -1,0 +1,310 @@
+/* What htmx and HTML cannot do alone. Every page works without it; docs/interface.md lists the attributes it reads. */
+(() => {
+  "use strict";
+
+  const root = document.documentElement;
+  const find = (selector, within = document) => within.querySelector(selector);
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const decoded = (text) => { try { return decodeURI(text); } catch { return text; } };
+
+  // Back while a page still reloads can show another address's page (there is no history cache): load it anew, once.
+  const address = location.pathname + location.search;
+  if (root.dataset.path && decoded(root.dataset.path) !== decoded(address)) {
+    let before = null;
+    try { before = sessionStorage.getItem("reloaded"); sessionStorage.setItem("reloaded", address); } catch { before = address; }
+    if (before !== address) { location.reload(); return; }
+  } else {
+    try { sessionStorage.removeItem("reloaded"); } catch { /* storage may be switched off */ }
+  }
+
+  const pane = find("#pane");
+  const dialog = find("#dialog");
+  const leaveDialog = find("#leave-dialog");
+  const toasts = find("#toasts");
+  const openers = new WeakMap();
+
+  // ---- announcements and toasts -------------------------------------------------------------------------------
+
+  /** Read `text` out; inside an open dialog, because everything behind it is inert. */
+  function announce(text) {
+    const open = all("dialog[open]").pop();
+    const region = (open && find("[data-live]", open)) || find("body > [data-live]");
+    if (!region) return;
+    region.textContent = "";
+    setTimeout(() => { region.textContent = text; }, 50);
+  }
+
+  const kinds = { success: "ok", warning: "warn", error: "bad", ok: "ok", warn: "warn", bad: "bad" };
+
+  function showToast(level, text) {
+    if (!toasts || !text) return;
+    const kind = kinds[level] || "info";
+    const drawing = (name) => find(`[data-kind="${name}"]`, find("#toast-icons").content).firstElementChild.cloneNode(true);
+    const toast = document.createElement("div");
+    toast.className = `toast ${kind}`;
+    const words = document.createElement("span");
+    words.className = "grow";
+    words.textContent = text;
+    const close = document.createElement("button");
+    close.type = "button";
+    close.className = "btn subtle icon-only";
+    close.setAttribute("aria-label", toasts.dataset.closeLabel);
+    close.append(drawing("close"));
+    const remove = () => {
+      toast.remove();
+      if (!toasts.childElementCount && toasts.matches(":popover-open")) toasts.hidePopover();
+    };
+    close.addEventListener("click", remove);
+    toast.append(drawing(kind), words, close);
+    toasts.append(toast);
+    if (toasts.matches(":popover-open")) toasts.hidePopover();
+    toasts.showPopover(); // shown last, hence above an open dialog
+    if (find("dialog[open]")) announce(text);
+    if (kind === "warn" || kind === "bad") return; // stays until it is closed
+    let timer = setTimeout(remove, 6000);
+    toast.addEventListener("pointerenter", () => clearTimeout(timer));
+    toast.addEventListener("pointerleave", () => { timer = setTimeout(remove, 6000); });
+  }
+
+  document.addEventListener("toasts", (event) => {
+    for (const { level, text } of event.detail.value || []) showToast(level, text);
+  });
+
+  // ---- pane and dialogs ---------------------------------------------------------------------------------------
+
+  const snapshot = (form) => JSON.stringify([...new FormData(form)].map(([name, value]) => [name, value.name ?? value]));
+  const pristine = new WeakMap();
+  const formOf = (box) => find("form:not([data-unguarded])", box);
+  const isDirty = (box) => {
+    const form = formOf(box);
+    return Boolean(form) && pristine.has(box) && pristine.get(box) !== snapshot(form);
+  };
+
+  function closePopovers() {
+    for (const open of all("[popover]:popover-open")) if (open !== toasts) open.hidePopover();
+  }
+
+  function focusFirst(box) {
+    const usable = (element) => element.checkVisibility() && !element.disabled;
+    const choices = ["[aria-invalid=true]", "[autofocus]",
+      ":is(input:not([type=hidden]), select, textarea)", ".pane-foot .btn, .dialog-foot .btn"];
+    for (const choice of choices) {
+      const target = all(choice, box).find(usable);
+      if (target) { target.focus(); return; }
+    }
+  }
+
+  function open(box) {
+    if (!box.open) {
+      closePopovers();
+      openers.set(box, document.activeElement);
+      box.showModal();
+    }
+    if (!pristine.has(box)) {
+      const form = formOf(box);
+      if (form) pristine.set(box, snapshot(form));
+    }
+    focusFirst(box);
+  }
+
+  function shut(box) {
+    pristine.delete(box);
+    box.close();
+  }
+
+  function closeAsking(box) {
+    if (!isDirty(box)) { shut(box); return; }
+    leaveDialog.returnValue = "stay";
+    leaveDialog.addEventListener("close", () => { if (leaveDialog.returnValue === "leave") shut(box); }, { once: true });
+    leaveDialog.showModal();
+  }
+
+  for (const box of [pane, dialog]) {
+    if (!box) continue;
+    box.addEventListener("cancel", (event) => { if (event.target === box) { event.preventDefault(); closeAsking(box); } });
+    box.addEventListener("close", () => {
+      find(`#${box.id}-body`).replaceChildren();
+      const opener = openers.get(box);
+      if (!opener || opener.isConnected) return; // the browser has given the focus back
+      const again = opener.id && document.getElementById(opener.id);
+      (again || find("#main")).focus();
+    });
+  }
+
+  document.addEventListener("closeDialogs", () => { for (const box of [dialog, pane]) if (box && box.open) shut(box); });
+
+  // ---- htmx ---------------------------------------------------------------------------------------------------
+
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const target = event.detail.target;
+    if (pane && target.id === "pane-body") open(pane);
+    else if (dialog && target.id === "dialog-body") open(dialog);
+    else if (event.detail.xhr.status === 422) focusFirst(target.isConnected ? target : document.getElementById(target.id) || document);
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    refresh();
+    for (const element of all("[data-announce]", event.detail.elt)) announce(element.textContent.trim());
+  });
+  document.addEventListener("htmx:responseError", (event) => {
+    const words = { 403: "forbidden", 404: "gone", 410: "gone", 429: "busy", 503: "busy" }[event.detail.xhr.status];
+    showToast("error", toasts && toasts.dataset[words || "failed"]);
+  });
+  for (const name of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(name, () => showToast("error", toasts && toasts.dataset.offline));
+  }
+  document.addEventListener("htmx:afterRequest", (event) => {
+    for (const button of all("[aria-busy=true]")) if (!event.detail.elt.isConnected || event.detail.elt.contains(button) || button.form === event.detail.elt) button.removeAttribute("aria-busy");
+  });
+
+  // ---- forms --------------------------------------------------------------------------------------------------
+
+  document.addEventListener("submit", (event) => {
+    const button = event.submitter;
+    if (event.target.matches("[data-theme-form]")) { event.preventDefault(); setTheme(button.value); return; }
+    if (!button || event.target.method === "dialog") return;
+    if (button.getAttribute("aria-busy") === "true") { event.preventDefault(); event.stopImmediatePropagation(); return; }
+    setTimeout(() => button.setAttribute("aria-busy", "true"), 0); // after the form's data are collected
+  }, true);
+  addEventListener("pageshow", () => { for (const button of all("[aria-busy=true]")) button.removeAttribute("aria-busy"); });
+
+  function setTheme(theme) {
+    root.dataset.theme = theme;
+    const secure = location.protocol === "https:" ? "; secure" : "";
+    document.cookie = `theme=${theme}; path=/; max-age=31536000; samesite=lax${secure}`;
+    closePopovers();
+    const button = find(`[data-theme-form] [value="${theme === "dark" ? "light" : "dark"}"]`);
+    if (document.activeElement === document.body && button && button.checkVisibility()) button.focus();
+  }
+
+  function currentValues(form, name) {
+    return all(`[name="${CSS.escape(name)}"]`, form)
+      .filter((field) => !["radio", "checkbox"].includes(field.type) || field.checked)
+      .map((field) => field.value);
+  }
+
+  function showFields(within = document) {
+    for (const box of all("[data-shown-when]", within)) {
+      const [name, wanted] = box.dataset.shownWhen.split(/=(.*)/s);
+      const values = currentValues(box.closest("form") || document, name);
+      box.hidden = !wanted.split("|").some((value) => values.includes(value) || (value === "" && !values.length));
+    }
+  }
+
+  /** Take `scheme://user@host:port/folder` apart. A password in it is dropped; another scheme is left to the server. */
+  function takeAddress(input) {
+    const pattern = /^([a-z][a-z0-9+.-]*):\/\/(?:([^@/]*)@)?(\[[^\]]+\]|[^:/?#]+)(:\d+)?(?:\/([^?#]*))?/i;
+    const parts = pattern.exec(input.value.trim());
+    if (!parts || parts[1].toLowerCase() !== input.dataset.parseAddress.toLowerCase()) return;
+    const found = { username: decoded((parts[2] || "").split(":")[0]), folder: decoded(parts[5] || "") };
+    input.value = parts[3] + (parts[4] || "");
+    const filled = [];
+    for (const [part, id] of Object.entries(JSON.parse(input.dataset.fills || "{}"))) {
+      const field = document.getElementById(id);
+      if (!field || !found[part]) continue;
+      field.value = found[part];
+      field.dispatchEvent(new Event("change", { bubbles: true }));
+      filled.push(find(`label[for="${CSS.escape(id)}"]`)?.firstChild.textContent.trim() || part);
+    }
+    if (filled.length) announce(`${toasts.dataset.filled}: ${filled.join(", ")}`);
+  }
+
+  async function copy(button) {
+    const source = button.dataset.copyFrom ? find(button.dataset.copyFrom) : null;
+    const text = source ? (source.value ?? source.textContent).trim() : button.dataset.copy;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch { // without https there is no clipboard object
+      const area = document.createElement("textarea");
+      area.value = text;
+      (button.closest("dialog") || document.body).append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      button.focus();
+    }
+    showToast("success", toasts.dataset.copied);
+  }
+
+  document.addEventListener("input", (event) => {
+    if (event.target.matches("[data-parse-address]")) takeAddress(event.target);
+  });
+  document.addEventListener("change", (event) => {
+    const field = event.target;
+    if (field.matches("[data-tick-all]")) {
+      for (const box of all(`[name="${CSS.escape(field.dataset.tickAll)}"]`, field.form)) if (!box.disabled) box.checked = field.checked;
+    }
+    if (field.matches("[data-select-all]")) {
+      for (const box of all("[data-select]", field.closest("table"))) box.checked = field.checked;
+    }
+    refresh();
+  });
+
+  // ---- selection and command bar ------------------------------------------------------------------------------
+
+  function updateSelection() {
+    const bar = find("[data-selection]");
+    const boxes = all("[data-select]");
+    const rows = boxes.filter((box) => box.checked).map((box) => box.closest("tr"));
+    const everything = find("[data-select-all]");
+    if (everything) {
+      everything.checked = boxes.length > 0 && rows.length === boxes.length;
+      everything.indeterminate = rows.length > 0 && rows.length < boxes.length;
+    }
+    if (!bar) return;
+    bar.hidden = rows.length === 0;
+    for (const command of all("[data-command]", bar)) {
+      const fits = rows.length === 1 || command.hasAttribute("data-many");
+      command.hidden = !fits || !rows.every((row) => find(`[data-command="${command.dataset.command}"]`, row));
+    }
+    const count = find("[data-selection-count]", bar);
+    const text = rows.length ? count.dataset.selectionCount.replace("{}", rows.length) : "";
+    if (count.textContent !== text) count.textContent = text;
+  }
+
+  function updateTickAll() {
+    for (const box of all("[data-tick-all]")) {
+      const others = all(`[name="${CSS.escape(box.dataset.tickAll)}"]`, box.form);
+      const ticked = others.filter((other) => other.checked).length;
+      box.checked = others.length > 0 && ticked === others.length;
+      box.indeterminate = ticked > 0 && ticked < others.length;
+    }
+  }
+
+  function refresh() {
+    updateSelection();
+    updateTickAll();
+    showFields();
+  }
+
+  document.addEventListener("click", (event) => {
+    const element = event.target.closest("[data-close], [data-copy], [data-copy-from], [data-clear-selection], [data-selection] [data-command], .error-list a");
+    if (!element) return;
+    const box = element.closest("dialog[open]");
+    if (element.matches("[data-close]")) {
+      if (box) { event.preventDefault(); closeAsking(box); }
+    } else if (element.matches("[data-copy], [data-copy-from]")) {
+      copy(element);
+    } else if (element.matches("[data-clear-selection]")) {
+      for (const tick of all("[data-select]")) tick.checked = false;
+      refresh();
+      find("[data-select-all]")?.focus();
+    } else if (element.matches(".error-list a")) {
+      const field = document.getElementById(element.hash.slice(1));
+      if (field) { event.preventDefault(); (field.matches("fieldset") ? find("input", field) || field : field).focus(); }
+    } else if (!element.hasAttribute("data-many")) {
+      const row = find("[data-select]:checked")?.closest("tr");
+      row && find(`[data-command="${element.dataset.command}"]`, row)?.click();
+    }
+  });
+
+  // ---- start --------------------------------------------------------------------------------------------------
+
+  function start() {
+    refresh();
+    for (const message of all("template[data-toast]")) showToast(message.dataset.toast, message.content.textContent.trim());
+    const wrong = find("#form-errors") && find("[aria-invalid=true]");
+    if (wrong) wrong.focus();
+  }
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+})();

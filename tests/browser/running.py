@@ -1,0 +1,65 @@
+"""The whole portal as ``make run`` starts it: web, worker, tick, sandbox server, sample data."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "blue-lamp-seven"
+
+
+@dataclass(frozen=True)
+class Portal:
+    """Where the running portal is, and what it printed."""
+
+    url: str
+    password: str
+    sandbox_url: str
+    sandbox_password: str
+    var_dir: Path
+
+    def delivered(self) -> list[Path]:
+        """Every file that has arrived at the sandbox, temporary ones included."""
+        files = self.var_dir / "sandbox" / "files"
+        return sorted(path for path in files.rglob("*") if path.is_file())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_portal(var_dir: Path) -> Iterator[Portal]:
+    """Start the portal on ``var_dir`` and a free port, and stop it at the end as Ctrl-C does."""
+    port = _free_port()
+    unset = {"SECRET_KEY", "CONNECTION_SECRET_KEYS", "DATABASE_URL", "OUTGOING_ALLOW", "DJANGO_SETTINGS_MODULE"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    environment |= {"PORT": str(port), "VAR_DIR": str(var_dir), "DEMO_PASSWORD": PASSWORD}
+    with subprocess.Popen(
+        [sys.executable, "-m", "connections_portal.launcher"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines: list[str] = []
+            for line in process.stdout:
+                lines.append(line.strip())
+                if line.startswith("State is kept in"):
+                    break
+            at = next(i for i, line in enumerate(lines) if line.startswith("sftp://"))
+            yield Portal(f"http://127.0.0.1:{port}", PASSWORD, lines[at], lines[at + 1], var_dir)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=40)
+    assert process.returncode == 0

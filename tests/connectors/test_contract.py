@@ -1,0 +1,169 @@
+"""What every connection type keeps, whatever the service."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+from connections import connectors
+from connections.connectors import CONNECTORS, planned
+from connections.connectors.base import Connector, FieldKind, StepStatus
+from connections.connectors.errors import InvalidSettings
+from connections.gateway import OutgoingGateway
+from connections_portal import icons
+
+ROOT = Path(connectors.__file__).parents[2]
+
+# Settings that are right, for types whose fields a made-up value does not fit.
+EXAMPLES: dict[str, dict[str, str]] = {
+    "sftp": {
+        "auth_method": "password",
+        "username": "ana",
+        "hostname": "Files.Example.com:2222",
+        "export_folder": "In",
+    }
+}
+
+# The same, but at an address that the gateway refuses.
+INSIDE: dict[str, dict[str, str]] = {"sftp": {"hostname": "127.0.0.1:9"}}
+
+every_type = pytest.mark.parametrize("connector", CONNECTORS, ids=lambda connector: connector.key)
+
+
+def test_keys_and_names_are_unique():
+    assert len({c.key for c in CONNECTORS}) == len(CONNECTORS)
+    assert len({c.connection_name for c in CONNECTORS}) == len(CONNECTORS)
+    for connector in CONNECTORS:
+        assert connectors.get(connector.key) is connector
+    assert connectors.get("no-such-type") is None
+
+
+def test_planned_names_are_not_built_and_not_twice():
+    names = [name for _category, some in planned.PLANNED for name in some]
+    assert len(names) == len(set(names))
+    assert not set(names) & {c.connection_name for c in CONNECTORS}
+    assert len({category for category, _names in planned.PLANNED}) == len(planned.PLANNED)
+
+
+@every_type
+def test_declaration_is_complete(connector: type[Connector]):
+    for text in (connector.name, connector.provider, connector.category, connector.description):
+        assert text.strip() == text != ""
+    assert connector.direction in ("export", "enrichment", "both")
+    assert icons.drawing(connector.icon)
+    assert connector.not_tested.endswith(".")
+    assert all(sentence.endswith(".") for sentence in connector.requires)
+    steps = [key for key, _label in connector.steps]
+    assert steps
+    assert len(steps) == len(set(steps))
+    assert all(label for _key, label in connector.steps)
+
+
+@every_type
+def test_fields_are_sound(connector: type[Connector]):
+    keys = [field.key for field in connector.fields]
+    assert len(keys) == len(set(keys))
+    for field in (*connector.fields, *connector.export_options):
+        assert field.label
+        assert (field.kind is FieldKind.CHOICE) == bool(field.choices)
+        if field.choices:
+            values = [choice.value for choice in field.choices]
+            assert len(values) == len(set(values))
+            assert field.default in values
+        if field.secret:
+            assert not field.target
+            assert not field.default
+        if field.shown_when:
+            other, value = field.shown_when
+            choices = next(f for f in connector.fields if f.key == other).choices
+            assert value in [choice.value for choice in choices]
+        assert all(key in keys for _part, key in field.fills)
+    assert not any(option.secret or option.target for option in connector.export_options)
+
+
+@every_type
+def test_every_text_is_marked_for_translation(connector: type[Connector]):
+    calls = ast.walk(ast.parse(Path(inspect.getfile(connector)).read_text()))
+    marked = {
+        call.args[0].value
+        for call in calls
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "N_"
+        and isinstance(call.args[0], ast.Constant)
+    }
+    texts = [f.label for f in (*connector.fields, *connector.export_options)]
+    texts += [f.help for f in connector.fields if f.help]
+    texts += [c.label for f in (*connector.fields, *connector.export_options) for c in f.choices]
+    texts += [label for _key, label in connector.steps]
+    texts += [connector.category, connector.description, connector.not_tested, *connector.requires]
+    assert set(texts) - marked == set()
+
+
+@every_type
+def test_cleaning_is_stable_and_keeps_no_secret(connector: type[Connector]):
+    cleaned = connector.clean(EXAMPLES[connector.key] | {"password": "canary-secret"})
+    assert connector.clean(cleaned) == cleaned
+    assert connector.clean(dict(cleaned)) == cleaned
+    assert all(isinstance(value, str) for value in cleaned.values())
+    secret = {field.key for field in connector.fields if field.secret}
+    assert not secret & cleaned.keys()
+    assert "canary-secret" not in cleaned.values()
+
+
+@every_type
+def test_target_follows_from_the_target_fields(connector: type[Connector]):
+    cleaned = connector.clean(EXAMPLES[connector.key])
+    target = connector.target(cleaned)
+    assert target
+    assert set(target) <= {"scheme", "host", "port", "account", "region", "tenant", "base_url"}
+    assert connector.target_label(cleaned)
+    free = [f.key for f in connector.fields if not f.target and not f.secret and not f.choices]
+    for key in free:
+        assert connector.target(connector.clean(cleaned | {key: "other"})) == target
+    assert any(f.target for f in connector.fields)
+
+
+@every_type
+def test_nothing_typed_is_an_error_at_fields_that_exist(connector: type[Connector]):
+    with pytest.raises(InvalidSettings) as caught:
+        connector.clean({})
+    keys = {field.key for field in connector.fields}
+    assert caught.value.errors
+    assert set(caught.value.errors) <= keys
+    assert all(message.endswith(".") for message in caught.value.errors.values())
+    for field in connector.fields:
+        if field.secret and field.required:
+            with pytest.raises(InvalidSettings) as caught:
+                connector.clean_secret(field.key, "", {})
+            assert set(caught.value.errors) <= keys
+
+
+@every_type
+def test_verification_yields_the_declared_steps_and_never_raises(connector: type[Connector]):
+    # Without any permission the gateway refuses the loopback interface, so that nothing is reached.
+    settings = connector.clean(EXAMPLES[connector.key] | INSIDE[connector.key])
+    steps = list(connector(settings, {}, OutgoingGateway()).verify())
+    assert [step.key for step in steps] == [key for key, _label in connector.steps][: len(steps)]
+    assert steps[-1].status is StepStatus.FAILED
+    assert all(step.status is StepStatus.DONE for step in steps[:-1])
+    assert steps[-1].cause
+    assert steps[-1].remedy
+    assert "127.0.0.1" not in steps[-1].cause
+
+
+@every_type
+def test_limits_are_positive(connector: type[Connector]):
+    limits = connector.limits
+    for number in (limits.max_profiles, limits.min_profiles, limits.max_files_per_table):
+        assert number is None or number > 0
+    if limits.max_profiles and limits.min_profiles:
+        assert limits.min_profiles <= limits.max_profiles
+
+
+@every_type
+def test_documentation_says_what_it_was_tested_against(connector: type[Connector]):
+    lines = (ROOT / "docs" / "connectors.md").read_text().splitlines()
+    assert [line for line in lines if line.startswith(f"| {connector.connection_name} (`{connector.key}`) |")]
+    assert (ROOT / connector.doc).is_file()
