@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import Error, connection, transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -86,7 +86,7 @@ class Lease:
             renewed = self.rows().update(
                 lease_until=in_seconds(settings.RUN_LEASE_SECONDS), heartbeat_at=Now()
             )
-        except DatabaseError:
+        except Error:
             logger.warning("heartbeat of run %s: the database did not answer", self.run_id)
             return
         if renewed:
@@ -120,6 +120,8 @@ def claim(
     due run must fail at once. A refused run is failed here.
     """
     token = uuid.uuid4()
+    # before the row is written: our own deadline may end early, never late
+    deadline = _clock() + settings.RUN_LEASE_SECONDS
     hold = {
         "lease_token": token,
         "lease_until": in_seconds(settings.RUN_LEASE_SECONDS),
@@ -133,7 +135,7 @@ def claim(
             return Claimed.NO, None
         abandoned = rows.filter(state=RunState.PUBLISHING, lease_until__lt=Now())
         if abandoned.update(publish_attempt=F("publish_attempt") + 1, **hold):
-            return Claimed.YES, Lease(model, run_id, token, still)
+            return Claimed.YES, Lease(model, run_id, token, still, _deadline=deadline)
         due = rows.filter(state=RunState.QUEUED, not_before__lte=Now())
         if not due.exists():
             return Claimed.NO, None
@@ -153,7 +155,7 @@ def claim(
             return Claimed.BUSY, None
         due.update(state=RunState.RUNNING, attempt=F("attempt") + 1, **hold)
         model._default_manager.filter(pk=run_id, started_at__isnull=True).update(started_at=Now())
-    return Claimed.YES, Lease(model, run_id, token, still)
+    return Claimed.YES, Lease(model, run_id, token, still, _deadline=deadline)
 
 
 @contextmanager
@@ -197,6 +199,10 @@ def finish(lease: Lease, *states: RunState, state: RunState, **values: Any) -> b
 
 
 def expired(model: type[Run]) -> list[tuple[Any, Lease]]:
-    """Runs whose lease ran out by the database's clock, each with the lease that it had."""
-    late = model._default_manager.filter(state__in=LEASED_STATES, lease_until__lt=Now())
-    return [(run, Lease(model, run.pk, run.lease_token)) for run in late if run.lease_token]
+    """Runs whose lease ran out by the database's clock, each with the lease that it had.
+
+    That lease writes only while it is over: a worker that comes back in between keeps its run.
+    """
+    over = Q(lease_until__lt=Now())
+    late = model._default_manager.filter(over, state__in=LEASED_STATES)
+    return [(run, Lease(model, run.pk, run.lease_token, over)) for run in late if run.lease_token]

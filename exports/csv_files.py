@@ -144,9 +144,10 @@ def _written(batch: pa.RecordBatch) -> pa.RecordBatch:
     for column in batch.columns:
         kind = column.type
         if pa.types.is_timestamp(kind):
-            zone = "Z" if kind.tz else ""
             utc = column.cast(pa.timestamp(kind.unit, tz="UTC")) if kind.tz else column
-            column = pc.strftime(utc, format=f"%Y-%m-%dT%H:%M:%S{zone}")
+            # "2026-03-04 05:06:07Z": only the blank in the middle has to change, which is far quicker than strftime
+            text = utc.cast(pa.string()).cast(pa.binary())
+            column = pc.binary_replace_slice(text, 10, 11, b"T").cast(pa.string())
         elif _written_type(kind) != kind:
             column = column.cast(pa.string())
         columns.append(column)

@@ -99,7 +99,9 @@ def _gone(key: str, unreadable: str) -> Box:
     label = label_of(key.partition(":")[2])
     if unreadable:
         return Box(value=key, label=label, ticked=True, error=_("It cannot be read just now."))
-    return Box(value=key, label=label, ticked=True, gone=True, error=_("No longer exists. Untick it to save."))
+    return Box(
+        value=key, label=label, ticked=True, gone=True, error=_("No longer exists. Untick it to save.")
+    )
 
 
 def list_name(key: str) -> str:
@@ -124,7 +126,13 @@ def field_list(name: str, sources: Sources, ticked: Sequence[str]) -> FieldList:
     columns, title = _columns(name, sources)
     boxes = [Box(value=column, label=column, ticked=column in ticked) for column in columns]
     boxes += [
-        Box(value=column, label=column, ticked=True, gone=True, error=_("No longer exists. Untick it to save."))
+        Box(
+            value=column,
+            label=column,
+            ticked=True,
+            gone=True,
+            error=_("No longer exists. Untick it to save."),
+        )
         for column in ticked
         if column not in columns
     ]
@@ -188,7 +196,9 @@ def chosen(
         (
             source.kind,
             source.name,
-            tuple(c for c in all_fields(list_name(source.key), sources) if c in fields[list_name(source.key)]),
+            tuple(
+                c for c in all_fields(list_name(source.key), sources) if c in fields[list_name(source.key)]
+            ),
         )
         for source in found
     ]

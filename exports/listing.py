@@ -112,13 +112,14 @@ def found(want: Wanted, user: User) -> QuerySet[Export]:
     if want.type_key:
         exports = exports.filter(type_key=want.type_key)
     if want.status:
-        exports = exports.filter(status_name=want.status)
+        exports = exports.filter(Q(status_name=want.status))
     if want.connection:
         exports = exports.filter(connection__uuid=want.connection)
     descending = want.sort.startswith("-")
     keys = SORTS[want.sort.removeprefix("-")]
     order = [
-        F(key).desc(nulls_last=True) if descending else F(key).asc(nulls_last=True) for key in (*keys, "name_key")
+        F(key).desc(nulls_last=True) if descending else F(key).asc(nulls_last=True)
+        for key in (*keys, "name_key")
     ]
     return exports.order_by(*order, "pk")
 

@@ -48,7 +48,7 @@ def may_create(user: User) -> bool:
 
 def may_edit(user: User, export: Export) -> bool:
     """Whether the person may change, detach, schedule and remove this export (one query)."""
-    return with_edit_right(Export.objects.filter(pk=export.pk), user).filter(can_edit=True).exists()
+    return with_edit_right(Export.objects.filter(pk=export.pk), user).filter(Q(can_edit=True)).exists()
 
 
 def may_run(user: User, export: Export) -> bool:
@@ -71,8 +71,12 @@ def with_edit_right(exports: QuerySet[Export], user: User) -> QuerySet[Export]:
     usable = Connection.objects.usable_by(user)
     return exports.annotate(
         can_edit=Case(
-            When(Q(connection__isnull=False) & Exists(usable.filter(pk=OuterRef("connection_id"))), then=True),
-            When(Q(connection__isnull=True) & Exists(usable.filter(type_key=OuterRef("type_key"))), then=True),
+            When(
+                Q(connection__isnull=False) & Exists(usable.filter(pk=OuterRef("connection_id"))), then=True
+            ),
+            When(
+                Q(connection__isnull=True) & Exists(usable.filter(type_key=OuterRef("type_key"))), then=True
+            ),
             default=False,
             output_field=BooleanField(),
         )

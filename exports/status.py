@@ -63,13 +63,16 @@ def of_run(run: ExportRun, now: datetime) -> Status:
                 maximum=run.selected or None,
             )
         case RunState.PUBLISHING:
-            return Status(kind="run", text=_("Finishing"), sub=_("The files get their final names"))
+            note = translated(run.cause) or _("The files get their final names")
+            return Status(kind="run", text=_("Finishing"), sub=note)
         case RunState.SUCCESSFUL:
             return Status(kind="ok", text=_("Successful"))
         case RunState.WARNINGS:
             return Status(kind="warn", text=_("Completed with warnings"), sub=warning_note(run))
         case RunState.FAILED:
-            return Status(kind="bad", text=_("Failed"), sub=f"{translated(run.cause)} {who_helps(run)}".strip())
+            return Status(
+                kind="bad", text=_("Failed"), sub=f"{translated(run.cause)} {who_helps(run)}".strip()
+            )
         case _other:
             return Status(kind="off", text=_("Canceled"))
 

@@ -11,7 +11,9 @@ from django.utils.translation import ngettext
 
 from connections_portal.models import RunState
 from connections_portal.templatetags.portal import byte_size, duration, number, relative
+from exports.csv_files import MODEL
 from exports.models import ExportAttempt, ExportFile, ExportRun, ExportTask, ItemKind, TaskState
+from exports.payload import NO_PROFILE
 from exports.sources import label_of
 from exports.status import translated, who_helps
 
@@ -57,11 +59,10 @@ class FileLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Sums:
-    """Rows of the run; the reasons are ``(number, sentence)``, largest first."""
+    """Rows of the run; the reasons are ``(number, words)``, largest first."""
 
     run: ExportRun
     left_out: list[tuple[int, str]]
-    rejected: list[tuple[int, str]]
     line: str
 
 
@@ -73,15 +74,13 @@ def task_lines(run: ExportRun, tasks: Iterable[ExportTask], now: datetime) -> li
 def _task_line(run: ExportRun, task: ExportTask, now: datetime) -> TaskLine:
     running = run.is_active and task.state == TaskState.RUNNING
     stopped = not run.is_active and task.state in (TaskState.RUNNING, TaskState.WAITING)
-    kind = {TaskState.DONE.value: "ok", TaskState.FAILED.value: "bad"}.get(task.state, "run" if running else "idle")
-    if stopped:
-        state = _("Not finished")
-    else:
-        state = task.get_state_display()
+    kind = {TaskState.DONE.value: "ok", TaskState.FAILED.value: "bad"}.get(
+        task.state, "run" if running else "idle"
+    )
     return TaskLine(
         label=label_of(task.source),
         kind=kind,
-        state=state,
+        state=_("Not finished") if stopped else task.get_state_display(),
         amount=_amount(task),
         note=_task_note(task, running, now),
         value=min(task.read, task.selected or 0) if task.state != TaskState.DONE else task.selected or 1,
@@ -124,21 +123,20 @@ def done_phrase(tasks: Sequence[ExportTask]) -> str:
 def sums(run: ExportRun, tasks: Iterable[ExportTask]) -> Sums:
     """The four numbers and the sum written out: *55,810 read = 55,214 sent + 558 left out + 38 rejected*."""
     left_out: Counter[str] = Counter()
-    rejected: Counter[str] = Counter()
     for task in tasks:
-        left_out.update(task.reasons.get("left_out", {}))
-        rejected.update(task.reasons.get("rejected", {}))
+        left_out.update(task.reasons)
     line = _("%(read)s read = %(sent)s sent + %(left_out)s left out + %(rejected)s rejected.") % {
         "read": number(run.read),
         "sent": number(run.sent),
         "left_out": number(run.left_out),
         "rejected": number(run.rejected),
     }
-    return Sums(run=run, left_out=_reasons(left_out), rejected=_reasons(rejected), line=line)
+    return Sums(run=run, left_out=_reasons(left_out), line=line)
 
 
 def _reasons(counted: Counter[str]) -> list[tuple[int, str]]:
-    return [(amount, translated(reason)) for reason, amount in counted.most_common() if amount]
+    words = {NO_PROFILE: _("members without a profile")}
+    return [(amount, words.get(reason, reason)) for reason, amount in counted.most_common() if amount]
 
 
 def attempt_lines(
@@ -201,7 +199,12 @@ def _refusal_line(run: ExportRun, see_detail: bool) -> AttemptLine:
 def file_lines(run: ExportRun, tasks: Iterable[ExportTask]) -> list[FileLine]:
     """Every file written by the run (its ``tasks`` with their files)."""
     published = run.state in PUBLISHED
-    return [_file_line(file, published) for task in tasks for file in task.files.all()]
+    lines = [_file_line(file, published) for task in tasks for file in task.files.all()]
+    size = run.manifest.get("files", {}).get(MODEL)
+    if size is not None:
+        facts = _("describes the files, %(size)s") % {"size": byte_size(size)}
+        lines.append(FileLine(id=0, name=MODEL, facts=facts, sha256="", published=published))
+    return lines
 
 
 def _file_line(file: ExportFile, published: bool) -> FileLine:

@@ -71,6 +71,6 @@ def make_connection(
         people=people,
         groups=groups,
         agreed=True,
-        wording_hash=consent.wording(connector, connector.target_label(draft.settings)).hash,
+        wording_hash=consent.wording(connector, connector.consent_target(draft.settings)).hash,
         actor=actor,
     )

@@ -232,6 +232,21 @@ class Connector(ABC):
     def target_label(cls, settings: Mapping[str, str]) -> str:
         """The target in one line for administrators, for example ``sftp://eu.contoso.example/newsletter``."""
 
+    @classmethod
+    def consent_target(cls, settings: Mapping[str, str]) -> str:
+        """The target as the privacy text names it, from typed or cleaned settings; empty while it cannot be told."""
+        return ""
+
+    @classmethod
+    def shown(cls, key: str, value: str) -> str:
+        """What was typed for a field, as it may be shown again."""
+        return value
+
+    @classmethod
+    def beside(cls, key: str, settings: Mapping[str, str]) -> str:
+        """A short fact to stand beside a field, from typed or cleaned settings (*Port 22*); empty for none."""
+        return ""
+
     @abstractmethod
     def verify(self) -> Iterator[Step]:
         """Try the connection step by step, in the order of ``steps``; ends after the first that is not done.

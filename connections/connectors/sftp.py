@@ -140,9 +140,7 @@ class Sftp(Connector):
         ("folder", N_("Folder writable")),
         ("test_file", N_("Test file written and removed")),
     )
-    not_tested = N_(
-        "Not tested: whether there is room for all files, a size limit of the server, and its speed."
-    )
+    not_tested = N_("whether there is room for all files, a size limit of the server, and its speed.")
     doc = "docs/connectors.md"
     host_key_pinned = True
 
@@ -209,6 +207,34 @@ class Sftp(Connector):
         port = "" if settings["port"] == str(PORT) else f":{settings['port']}"
         folder = settings.get("export_folder", "")
         return f"sftp://{server}{port}" + (f"/{folder}" if folder else "")
+
+    @classmethod
+    def consent_target(cls, settings: Mapping[str, str]) -> str:
+        """Scheme, host and port: the folder is no part of the target."""
+        try:
+            address = addresses.parse_address(settings.get("hostname", ""))
+            port = address.port or addresses.clean_port(settings.get("port") or str(PORT))
+        except ValueError:
+            return ""
+        if not address.host:
+            return ""
+        return f"sftp://{addresses.join_host(address.host, port, usual=PORT)}"
+
+    @classmethod
+    def shown(cls, key: str, value: str) -> str:
+        """A pasted address without the password that may be in it."""
+        return addresses.without_password(value) if key == "hostname" else value
+
+    @classmethod
+    def beside(cls, key: str, settings: Mapping[str, str]) -> str:
+        """The port that is used, beside the host."""
+        if key != "hostname":
+            return ""
+        try:
+            address = addresses.parse_address(settings.get("hostname", "") or "host")
+            return f":{address.port or addresses.clean_port(settings.get('port') or str(PORT))}"
+        except ValueError:
+            return f":{PORT}"
 
     def verify(self) -> Iterator[Step]:
         """See ``Connector.verify``. At most 5 seconds for a step and 10 for all."""

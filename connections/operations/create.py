@@ -34,18 +34,12 @@ def create_connection(
     part at its field (``name``, ``verify``, ``agree``); the draft then stays. Otherwise connection, secrets, consent,
     grants and audit are written and the draft is gone.
     """
-    missing: dict[str, str] = {}
     try:
         with transaction.atomic():
             if draft is not None:
                 draft = ConnectionDraft.objects.select_for_update().filter(pk=draft.pk).first()
-            if draft is None or not is_verified(draft):
-                missing["verify"] = _("Verify the connection first, with exactly what you want to save.")
-            if not agreed:
-                missing["agree"] = _("Read the text and agree to it.")
-            if Connection.objects.filter(
-                name_key=name_key(name), type_key=draft.type_key if draft else ""
-            ).exists():
+            missing = still_missing(draft, agreed=agreed)
+            if draft is not None and _is_taken(name, draft.type_key):
                 missing["name"] = _("A connection of this type already has this name. Choose another one.")
             if draft is None or missing:
                 raise OperationError(_("The connection is not saved yet."), fields=missing)
@@ -55,6 +49,20 @@ def create_connection(
             _("The connection is not saved yet."),
             fields={"name": _("A connection of this type already has this name. Choose another one.")},
         ) from None
+
+
+def still_missing(draft: ConnectionDraft | None, *, agreed: bool) -> dict[str, str]:
+    """What keeps a set-up from being saved, besides the form itself: ``verify`` and ``agree`` with a sentence each."""
+    missing = {}
+    if draft is None or not is_verified(draft):
+        missing["verify"] = _("Verify the connection first, with exactly what you want to save.")
+    if not agreed:
+        missing["agree"] = _("Read the text and agree to it.")
+    return missing
+
+
+def _is_taken(name: str, type_key: str) -> bool:
+    return Connection.objects.filter(name_key=name_key(name), type_key=type_key).exists()
 
 
 def _create(
@@ -68,7 +76,7 @@ def _create(
 ) -> Connection:
     connector = connectors.get(draft.type_key)
     assert connector is not None
-    shown = consent.wording(connector, connector.target_label(draft.settings))
+    shown = consent.wording(connector, connector.consent_target(draft.settings))
     if shown.hash != wording_hash:
         raise OperationError(
             _("The connection is not saved yet."),

@@ -23,9 +23,10 @@ class Faults:
     """What the server does wrong on purpose; the sandbox itself has none of them.
 
     ``quota``, ``cut_after`` and ``stall_after`` count bytes written over the server's life; the line is cut, or
-    answers stop, at the write that passes the number. ``lose_rename_answer`` carries the next rename of a folder
-    out and cuts the line before the answer. ``store_only`` is the size beyond which bytes of a file are confirmed and
-    not stored. ``keyboard_interactive`` asks for the password in that way only.
+    answers stop, at the write that passes the number. ``hold_after`` and ``hold_rename`` keep writes beyond a number
+    of bytes, or renames of folders, waiting until ``SandboxServer.release``. ``lose_rename_answer`` carries the next
+    rename of a folder out and cuts the line before the answer. ``store_only`` is the size beyond which bytes of a
+    file are confirmed and not stored. ``keyboard_interactive`` asks for the password in that way only.
     """
 
     silent: bool = False
@@ -34,6 +35,8 @@ class Faults:
     quota: int | None = None
     cut_after: int | None = None
     stall_after: int | None = None
+    hold_after: int | None = None
+    hold_rename: bool = False
     refuse_folder_rename: bool = False
     lose_rename_answer: bool = False
     store_only: int | None = None
@@ -90,6 +93,8 @@ class SandboxServer:
         self._host_certificate = host_certificate
         self.host_key = host_key or _kept_host_key(directory / HOST_KEY)
         self.stopping = asyncio.Event()
+        self.holding = threading.Event()
+        self._released = asyncio.Event()
         self.connections: set[asyncssh.SSHServerConnection] = set()
         self._listener: asyncio.Server | asyncssh.SSHAcceptor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -131,11 +136,25 @@ class SandboxServer:
         )
         self._listener, self.port = acceptor, acceptor.get_port()
 
+    def release(self) -> None:
+        """Carry out what is held, for clients that are still there, and hold nothing any more; from any thread."""
+        assert self._loop is not None
+        self.faults.hold_after, self.faults.hold_rename = None, False
+        self._loop.call_soon_threadsafe(self._released.set)
+
+    async def hold(self, connection: "asyncssh.SSHServerConnection") -> None:
+        """Wait for ``release``; ``holding`` tells other threads that a request waits."""
+        self.holding.set()
+        await self._released.wait()
+        if connection not in self.connections:
+            raise asyncssh.SFTPConnectionLost("The client is gone")
+
     async def close(self) -> None:
         """Stop listening and cut the clients off."""
         if self._listener is not None:
             self._listener.close()
         self.stopping.set()
+        self._released.set()
         for connection in tuple(self.connections):
             connection.abort()
 
@@ -250,6 +269,8 @@ class _Files(asyncssh.SFTPServer):
             await self._cut()
         if faults.stall_after is not None and seen.bytes_written > faults.stall_after:
             await self._never_answer()
+        if faults.hold_after is not None and seen.bytes_written > faults.hold_after:
+            await self._sandbox.hold(self.connection)
         if faults.store_only is not None:
             super().write(file_obj, offset, data[: max(faults.store_only - offset, 0)])
             return len(data)
@@ -274,14 +295,12 @@ class _Files(asyncssh.SFTPServer):
         super().setstat(path, attrs)
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
-        self._before_rename(oldpath)
-        is_folder = self._is_folder(oldpath)
+        is_folder = await self._before_rename(oldpath)
         super().rename(oldpath, newpath)
         await self._after_rename(is_folder)
 
     async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
-        self._before_rename(oldpath)
-        is_folder = self._is_folder(oldpath)
+        is_folder = await self._before_rename(oldpath)
         super().posix_rename(oldpath, newpath)
         await self._after_rename(is_folder)
 
@@ -292,11 +311,16 @@ class _Files(asyncssh.SFTPServer):
     def _is_folder(self, path: bytes) -> bool:
         return Path(os.fsdecode(self.map_path(path))).is_dir()
 
-    def _before_rename(self, path: bytes) -> None:
+    async def _before_rename(self, path: bytes) -> bool:
+        """Hold or refuse the rename where that is the fault; whether it is one of a folder."""
+        is_folder = self._is_folder(path)
+        if self._faults.hold_rename and is_folder:
+            await self._sandbox.hold(self.connection)
         self._refuse_changes()
         self._sandbox.seen.renamed.append(os.fsdecode(path).rpartition("/")[2])
-        if self._faults.refuse_folder_rename and self._is_folder(path):
+        if self._faults.refuse_folder_rename and is_folder:
             raise asyncssh.SFTPPermissionDenied("Folders cannot be renamed")
+        return is_folder
 
     async def _after_rename(self, is_folder: bool) -> None:
         if self._faults.lose_rename_answer and is_folder:

@@ -165,7 +165,7 @@ def control(field: BoundField) -> SafeString:
     """The field's widget with the class of its kind. Radio buttons and groups of boxes come with their labels."""
     widget = field.field.widget
     if isinstance(widget, forms.RadioSelect | forms.CheckboxSelectMultiple):
-        css = "radio" if isinstance(widget, forms.RadioSelect) else "tick"
+        css = "tick" if isinstance(widget, forms.CheckboxSelectMultiple) else "radio"
         return mark_safe("".join(_option(option, css) for option in field.subwidgets))  # noqa: S308 - format_html
     css = "input"
     if isinstance(widget, forms.CheckboxInput):

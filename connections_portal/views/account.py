@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from connections_portal import audit
+from connections_portal.models import User
 from connections_portal.web import PortalRequest, go_to
 
 THEMES = ("auto", "light", "dark")
@@ -87,7 +88,7 @@ def set_theme(request: HttpRequest) -> HttpResponse:
     theme = request.POST.get("theme", "")
     theme = theme if theme in THEMES else "auto"
     if request.user.is_authenticated:
-        type(request.user).objects.filter(pk=request.user.pk).update(theme=theme)
+        User.objects.filter(pk=request.user.pk).update(theme=theme)
     back = _local_url(request, request.POST.get("next") or "") or "/"
     response = redirect(back)
     response.set_cookie("theme", theme, max_age=365 * 24 * 3600, samesite="Lax", secure=request.is_secure())

@@ -26,12 +26,28 @@ def home(request: PortalRequest) -> HttpResponse:
     role = roles.role_of(request.user)
     sees_exports = role in (Role.ADMINISTRATOR, Role.CONTRIBUTOR, Role.VIEWER)
     context = {
-        "recent_runs": ExportRun.objects.select_related("export")[:RECENT] if sees_exports else [],
+        "recent_runs": _recent_runs() if sees_exports else [],
         "counts": _counts(role) if sees_exports else [],
         "actions": _actions(role),
         "sees_exports": sees_exports,
     }
     return render(request, "portal/home.html", context)
+
+
+_KINDS = {
+    RunState.SUCCESSFUL: "ok",
+    RunState.WARNINGS: "warn",
+    RunState.FAILED: "bad",
+    RunState.CANCELED: "off",
+}
+
+
+def _recent_runs() -> list[ExportRun]:
+    """The last runs of all exports; ``kind`` is how the status is drawn."""
+    recent = list(ExportRun.objects.select_related("export")[:RECENT])
+    for run in recent:
+        run.kind = _KINDS.get(RunState(run.state), "run")  # type: ignore[attr-defined]
+    return recent
 
 
 def _counts(role: Role | None) -> list[dict[str, object]]:
@@ -40,19 +56,19 @@ def _counts(role: Role | None) -> list[dict[str, object]]:
     last_state = ExportRun.objects.filter(export=OuterRef("pk")).values("state")[:1]
     failed = Export.objects.alias(last=Subquery(last_state)).filter(last=RunState.FAILED).count()
     counts: list[dict[str, object]] = [
-        {"value": exports, "text": ngettext("export", "exports", exports), "url": reverse("exports:list")},
-        {"value": running, "text": _("running now"), "url": reverse("exports:list")},
-        {"value": failed, "text": _("with a failed last run"), "url": reverse("exports:list")},
+        {"value": exports, "text": ngettext("Export", "Exports", exports), "url": reverse("exports:list")},
+        {"value": running, "text": _("Running now"), "url": reverse("exports:list")},
+        {"value": failed, "text": _("Last run failed"), "url": reverse("exports:list")},
     ]
     if role is Role.ADMINISTRATOR:
         connections = Connection.objects.count()
         attention = Connection.objects.filter(state=State.NEEDS_ATTENTION).count()
         url = reverse("connections:exports")
         counts.insert(
-            0, {"value": connections, "text": ngettext("connection", "connections", connections), "url": url}
+            0, {"value": connections, "text": ngettext("Connection", "Connections", connections), "url": url}
         )
         if attention:
-            text = ngettext("connection needs attention", "connections need attention", attention)
+            text = ngettext("Connection needs attention", "Connections need attention", attention)
             counts.append({"value": attention, "text": text, "url": url})
     return counts
 

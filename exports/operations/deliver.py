@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connections.connectors.base import N_, FileDelivery
-from connections.connectors.errors import ConnectorError, TryLater
+from connections.connectors.errors import ConnectorError, NeedsAttention, TryLater
 from connections_portal.customer_data import CustomerDataError, Engine, Kind
 from connections_portal.models import RunState
 from connections_portal.runs import Lease, LeaseLost
@@ -64,8 +64,13 @@ def send(run: ExportRun, lease: Lease, delivery: FileDelivery, engine: Engine) -
                 _Item(run, lease, delivery, engine, task, temporary, table, gzipped, delimiter).send()
         _to_publishing(run, lease, delivery, engine, temporary, names, delimiter)
     except LeaseLost:
-        if ExportRun.objects.filter(pk=run.pk, state=RunState.CANCELED).exists():
+        # canceled, or removed together with its export
+        if not ExportRun.objects.filter(pk=run.pk).exclude(state=RunState.CANCELED).exists():
             _discard(run, delivery, temporary)
+        raise
+    except payload.PayloadError:
+        # this is the end of the run: nothing of it may lie about at the service
+        _discard(run, delivery, temporary)
         raise
 
 
@@ -84,6 +89,10 @@ def _prepare_folder(
     done = [task for task in tasks if task.state == TaskState.DONE and _inputs(engine, task) == task.identity]
     keep = {file.name: file.size for task in done for file in task.files.all()}
     kept = delivery.take_over(earlier, temporary, keep)
+    for folder in folders:
+        if folder not in (earlier, temporary):  # of an attempt that was lost before it took over
+            delivery.discard(folder)
+    lease.write(RunState.RUNNING, manifest=run.manifest | {"folders": [temporary]})
     for task in tasks:
         if task in done and {file.name for file in task.files.all()} <= kept:
             continue
@@ -310,13 +319,19 @@ def _discard(run: ExportRun, delivery: FileDelivery, temporary: str) -> None:
 
 
 def discard_leftovers(run: ExportRun, delivery: FileDelivery) -> None:
-    """Delete temporary folders that earlier runs of the export could not delete themselves."""
+    """Delete temporary folders that earlier runs of the export could not delete themselves.
+
+    One that the server does not let go is no reason not to deliver. Raises TryLater when the line is cut.
+    """
     ended = ExportRun.objects.filter(
         export=run.export, connection_uuid=run.connection_uuid, state__in=[RunState.CANCELED, RunState.FAILED]
     ).exclude(pk=run.pk)
     for old in ended.order_by("-pk")[:LEFTOVER_RUNS]:
         folders = old.manifest.get("folders", [])
-        for folder in folders:
-            delivery.discard(folder)
+        try:
+            for folder in folders:
+                delivery.discard(folder)
+        except NeedsAttention:
+            continue
         if folders:
             ExportRun.objects.filter(pk=old.pk).update(manifest=old.manifest | {"folders": []})

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -268,7 +269,7 @@ def _write_schedule(export: Export, timing: Timing, now: datetime) -> None:
     set_next_run(export, now)
 
 
-def _facts(export: Export, items: Sequence[Item], schedule: Timing) -> dict[str, object]:
+def _facts(export: Export, items: Sequence[Item], schedule: Timing) -> dict[str, Any]:
     """What the audit keeps of the settings: names and numbers, no data."""
     return {
         "type": export.type_key,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import transaction
+from django.db import Error, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -71,7 +71,9 @@ def execute_run(*, run_id: int, worker: str) -> str:
     )
     if lease is None:
         if claimed is Claimed.REFUSED:
-            _after_the_end(ExportRun.objects.select_related("export").get(pk=run_id))
+            refused = ExportRun.objects.select_related("export").get(pk=run_id)
+            record_end(refused, RunState.FAILED, refused.code)
+            _after_the_end(refused)
         return claimed.value
     run = ExportRun.objects.select_related("export__connection", "export__responsible", "started_by").get(
         pk=run_id
@@ -198,7 +200,8 @@ def _connector(run: ExportRun) -> Iterator[Connector]:
                 yield connector
             except ConnectorError as error:
                 raise _Failed(_of_connector(error)) from None
-            except (LeaseLost, PayloadError, Interrupted, customer_data.CustomerDataError):
+            except (LeaseLost, PayloadError, Interrupted, customer_data.CustomerDataError, Error):
+                # the database is not the run's fault: the worker stops, its lease ends, and the next one goes on
                 raise
             except Exception as error:  # noqa: BLE001  # the run must end in a true state whatever happens
                 raise _Failed(_unexpected(run, error)) from None
@@ -283,7 +286,7 @@ def _succeed(run: ExportRun, lease: Lease) -> str:
         )
         if run.export.connection_id:
             clear_attention(connection_id=run.export.connection_id)
-        _record_end(run, state)
+        record_end(run, state)
     return state.value
 
 
@@ -304,10 +307,10 @@ def _fail_attempt(run: ExportRun, lease: Lease, failure: Failure) -> str:
         if again:
             wake(run.pk, delay=delay)
         else:
-            _record_end(run, RunState.FAILED, failure.code)
-    connection_id = run.export.connection_id
-    if connection_id and not failure.retry and failure.who_acts is WhoActs.ADMINISTRATOR:
-        mark_needs_attention(connection_id=connection_id, cause=failure.cause, code=failure.code)
+            record_end(run, RunState.FAILED, failure.code)
+        connection_id = run.export.connection_id
+        if connection_id and not failure.retry and failure.who_acts is WhoActs.ADMINISTRATOR:
+            mark_needs_attention(connection_id=connection_id, cause=failure.cause, code=failure.code)
     return "retry" if again else RunState.FAILED.value
 
 
@@ -346,7 +349,7 @@ def give_up_publishing(run: ExportRun, lease: Lease, failure: Failure) -> str:
         ):
             raise LeaseLost
         end_attempt(run, ExportAttempt.Outcome.FAILED, failure, again=False)
-        _record_end(run, RunState.FAILED, "not_published")
+        record_end(run, RunState.FAILED, "not_published")
     return RunState.FAILED.value
 
 
@@ -357,7 +360,8 @@ def _backoff(attempt: int, after: float | None) -> float:
     return min(LONGEST_BACKOFF_SECONDS, wait) * jitter
 
 
-def _record_end(run: ExportRun, state: RunState, code: str = "") -> None:
+def record_end(run: ExportRun, state: RunState, code: str = "") -> None:
+    """Put how the run ended into the audit, with its counts, inside the caller's transaction."""
     counts = ExportRun.objects.values("read", "sent", "rejected", "left_out", "bytes_sent").get(pk=run.pk)
     audit.record(
         "export.run_finished",
@@ -371,8 +375,8 @@ def _record_end(run: ExportRun, state: RunState, code: str = "") -> None:
 
 
 def _after_the_end(run: ExportRun | None) -> None:
-    """Wake the connection's next queued run: one slot may have become free."""
-    if run is None or run.is_active or run.export.connection_id is None:
+    """Wake the connection's next queued run: unless this one still holds its slot, there is room."""
+    if run is None or run.state in LEASED_STATES or run.export.connection_id is None:
         return
     wake_next(run.export)
 

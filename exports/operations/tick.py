@@ -19,7 +19,13 @@ from connections.operations.drafts import purge_drafts
 from connections_portal import runs
 from connections_portal.models import LEASED_STATES, RunState, Trigger, WhoActs
 from exports.models import ExportAttempt, ExportRun, ExportSchedule
-from exports.operations.execute import PUBLISH_ATTEMPTS, Failure, end_attempt, give_up_publishing
+from exports.operations.execute import (
+    PUBLISH_ATTEMPTS,
+    Failure,
+    end_attempt,
+    give_up_publishing,
+    record_end,
+)
 from exports.operations.run import CannotRun, enqueue_run
 from exports.schedules import next_run_at, period
 from exports.tasks import execute, wake
@@ -54,10 +60,15 @@ def enqueue_due(*, now: dt.datetime) -> int:
     due = ExportSchedule.objects.filter(next_at__lte=now).select_related("export", "export__responsible")
     for schedule in due:
         assert schedule.next_at is not None
-        late = now - schedule.next_at > period(schedule)
+        try:
+            late, next_at = now - schedule.next_at > period(schedule), next_run_at(schedule, now)
+        except (KeyError, ValueError):
+            # a time zone that this machine does not know: one broken row must not stop all others
+            logger.exception("schedule of export %s cannot be read", schedule.export_id)
+            continue
         with transaction.atomic():
             moved = ExportSchedule.objects.filter(pk=schedule.pk, next_at=schedule.next_at).update(
-                next_at=next_run_at(schedule, now)
+                next_at=next_at
             )
             if not moved:
                 continue
@@ -95,25 +106,28 @@ def take_back_lost() -> int:
             else:
                 taken += _wake_once(run.pk)
             continue
-        again = run.attempt < run.max_attempts
-        with transaction.atomic():
-            # still expired? the worker may have come back between the look and the touch
-            if not lease.rows(RunState.RUNNING).filter(lease_until__lt=Now()).exists():
-                continue
-            if again:
-                runs.requeue(lease, delay=0, **failure.texts())
-                wake(run.pk)
-            else:
-                runs.finish(
-                    lease,
-                    RunState.RUNNING,
-                    state=RunState.FAILED,
-                    who_acts=failure.who_acts,
-                    **failure.texts(),
-                )
-            end_attempt(run, ExportAttempt.Outcome.LOST, failure, again=again)
-        taken += 1
+        taken += _take_back(run, lease, failure)
     return taken
+
+
+def _take_back(run: ExportRun, lease: runs.Lease, failure: Failure) -> bool:
+    """Queue a running run again, or fail it; false when its worker came back meanwhile."""
+    again = run.attempt < run.max_attempts
+    with transaction.atomic():
+        if again:
+            held = runs.requeue(lease, delay=0, **failure.texts())
+        else:
+            held = runs.finish(
+                lease, RunState.RUNNING, state=RunState.FAILED, who_acts=failure.who_acts, **failure.texts()
+            )
+        if not held:
+            return False
+        end_attempt(run, ExportAttempt.Outcome.LOST, failure, again=again)
+        if again:
+            wake(run.pk)
+        else:
+            record_end(run, RunState.FAILED, failure.code)
+    return True
 
 
 def _messages(status: TaskResultStatus) -> dict[int, list[Any]]:

@@ -56,9 +56,8 @@ def _what_detaching_does(export: Export) -> list[str]:
     if export.connection is None:
         return [_("This export has no connection.")]
     return [
-        _("The export keeps its settings, its schedule and its history, and does not run until it gets another connection.")
-        + " "
-        + _("A run under way is canceled."),
+        _("The export keeps its settings, its schedule and its history. A run under way is canceled."),
+        _("It does not run until it gets another connection."),
         _("The connection %(name)s itself stays as it is.") % {"name": export.connection.name},
     ]
 
@@ -83,7 +82,8 @@ def attach(request: PortalRequest, uuid: UUID) -> HttpResponse:
                 error, status = refusal.message, refusal.status
             else:
                 messages.success(
-                    request, _("%(name)s now uses %(connection)s.") % {"name": export.name, "connection": chosen}
+                    request,
+                    _("%(name)s now uses %(connection)s.") % {"name": export.name, "connection": chosen},
                 )
                 return web.go_to(request, reverse("exports:detail", args=[export.uuid]))
     context = {
@@ -95,7 +95,9 @@ def attach(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "refused": not allowed.attach,
         "error": error,
     }
-    return web.page_or_fragment(request, "exports/attach.html", "exports/_attach.html", context, status=status)
+    return web.page_or_fragment(
+        request, "exports/attach.html", "exports/_attach.html", context, status=status
+    )
 
 
 def connections_for(user: User, type_key: str | None = None) -> list[Connection]:

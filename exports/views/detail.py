@@ -33,7 +33,7 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "rights": allowed,
         "run": run,
         "status": of_export(export, run, timezone.now()),
-        "run_status": history_lines([run])[0] if run else None,
+        "last": history_lines([run])[0] if run else None,
         "page_obj": page,
         "history": history_lines(list(page.object_list)),
         **summary(export),

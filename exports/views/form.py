@@ -4,14 +4,16 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from connections import connectors
 from connections.connectors import CONNECTORS
 from connections.models import Connection
 from connections.permissions import can_edit as can_edit_connections
+from connections.views.set_up import CHOSEN, RETURN_TO
 from connections_portal import web
 from connections_portal.errors import OperationError, Stale
 from connections_portal.models import Trigger
@@ -30,8 +32,7 @@ from exports.views.runs import run_url
 
 # What waits in the session while an administrator sets up a connection from inside the form. No secret is in it.
 TYPED = "export_form"
-RETURN_TO = "set_up_return"
-CHOSEN = "set_up_connection"
+ADD_CONNECTION = "add_connection:"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -59,15 +60,16 @@ def _answer(request: PortalRequest, export: Export | None) -> HttpResponse:
     connections = _offered(request, export)
     if request.method != "POST":
         return _page(request, _form(request, export, connections, initial=_initial(request, export)), export)
-    match request.POST.get("action"):
-        case "add_connection":
-            return _leave_to_set_up(request, export)
-        case "refresh" | "use_added" as action:
+    action = request.POST.get("action", "")
+    if action.startswith(ADD_CONNECTION):
+        return _leave_to_set_up(request, export, action.removeprefix(ADD_CONNECTION))
+    match action:
+        case "refresh" | "use_added":
             values = typed(request.POST)
             if action == "use_added":
                 values["connection"] = request.session.pop(CHOSEN, values.get("connection", ""))
             return _page(request, _form(request, export, connections, initial=values), export)
-        case action:
+        case _save_or_save_run:
             return _save(request, export, connections, run=action == "save_run")
 
 
@@ -122,16 +124,15 @@ def _initial(request: PortalRequest, export: Export | None) -> dict[str, Any]:
     return stored(export) if export else {}
 
 
-def _leave_to_set_up(request: PortalRequest, export: Export | None) -> HttpResponse:
+def _leave_to_set_up(request: PortalRequest, export: Export | None, type_key: str) -> HttpResponse:
     """Keep what was typed and go to *Set up*, which comes back here."""
     if not can_edit_connections(request.user):
         web.refuse(request)
-    keys = [connector.key for connector in CONNECTORS]
-    wanted = request.POST.get("type", "")
-    key = wanted if wanted in keys else (export.type_key if export and export.type_key in keys else keys[0])
+    if connectors.get(type_key) is None:
+        raise Http404
     request.session[TYPED] = {"url": _url(export), "values": typed(request.POST)}
     request.session[RETURN_TO] = f"{_url(export)}?resume=1"
-    return web.go_to(request, set_up_url(key))
+    return web.go_to(request, set_up_url(type_key))
 
 
 def set_up_url(type_key: str) -> str:
@@ -201,8 +202,7 @@ def _stale_page(request: PortalRequest, form: ExportForm, export: Export, refusa
     """What was typed beside what is stored now; saving again replaces it knowingly."""
     fresh = Export.objects.select_related("connection", "schedule", "updated_by").filter(pk=export.pk).first()
     form.add_error(None, refusal.message)
-    context = {"stale": {"export": fresh, **summary(fresh)}} if fresh else {}
-    return _page(request, form, fresh or export, status=refusal.status, version=fresh and fresh.version, **context)
+    return _page(request, form, fresh or export, status=refusal.status, stale=fresh)
 
 
 def _page(
@@ -212,16 +212,15 @@ def _page(
     *,
     status: int = 200,
     read_only: bool = False,
-    version: int | None = None,
-    **more: Any,
+    stale: Export | None = None,
 ) -> HttpResponse:
     administers = can_edit_connections(request.user)
-    shown_version = version or (request.POST.get("version") if request.method == "POST" else None)
+    typed_version = request.POST.get("version") if request.method == "POST" and not stale else None
     types = [c for c in CONNECTORS if export is None or c.key == export.type_key]
     context = {
         "form": form,
         "export": export,
-        "version": shown_version or (export.version if export else ""),
+        "version": typed_version or (export.version if export else ""),
         "read_only": read_only,
         "url": _url(export),
         "cancel_url": reverse("exports:detail", args=[export.uuid]) if export else reverse("exports:list"),
@@ -231,6 +230,6 @@ def _page(
         "add_types": [{"key": c.key, "name": type_name(c.key), "url": set_up_url(c.key)} for c in types]
         if administers and not read_only
         else [],
-        **more,
+        "stale": {"export": stale, **summary(stale)} if stale else None,
     }
     return web.page_or_fragment(request, "exports/form.html", "exports/_form.html", context, status=status)

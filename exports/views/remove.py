@@ -36,7 +36,9 @@ def remove(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "title": _("Remove export"),
         "subject": export.name,
         "sentences": [
-            _("The export is removed with its settings, its schedule and its history. A run under way is canceled."),
+            _(
+                "The export is removed with its settings, its schedule and its history. A run under way is canceled."
+            ),
             _("Files that were delivered stay where they are. This cannot be undone."),
         ],
         "action": reverse("exports:remove", args=[export.uuid]),

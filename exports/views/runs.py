@@ -50,7 +50,9 @@ def run_now(request: PortalRequest, uuid: UUID) -> HttpResponse:
 def run(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
     """One run: progress, rows, attempts, files, and the runs before it."""
     export, allowed = load(request, uuid)
-    return render(request, "exports/run.html", run_context(request, export, allowed, load_run(export, run_uuid)))
+    return render(
+        request, "exports/run.html", run_context(request, export, allowed, load_run(export, run_uuid))
+    )
 
 
 @require_safe

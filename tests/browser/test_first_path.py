@@ -64,9 +64,9 @@ def test_from_make_run_to_a_segment_on_a_real_server(
         }""",
         portal.sandbox_url,
     )
-    expect(pane.get_by_label("Username", exact=True)).to_have_value("sandbox")
+    expect(pane.get_by_role("textbox", name="Username")).to_have_value("sandbox")
     expect(pane.get_by_label("Export folder")).to_have_value("incoming")
-    pane.get_by_label("Password", exact=True).fill(portal.sandbox_password)
+    pane.locator("#id_password").fill(portal.sandbox_password)
 
     pane.get_by_role("button", name="Verify").click()
     expect(pane.get_by_text(re.compile("SHA256:"))).to_be_visible()

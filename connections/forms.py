@@ -1,0 +1,237 @@
+"""The set-up form of any connection type: made from the connector's declaration, without I/O and without ``save``."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.formats import time_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from connections.connectors.base import Connector, Field, FieldKind, is_active
+from connections.connectors.errors import InvalidSettings
+from connections.models import Access, ConnectionDraft
+from connections.secret_store import target_digest
+from connections.sharing import grantable_groups, grantable_people
+from connections_portal.models import User
+from connections_portal.names import clean_name
+
+OWN_FIELDS = ("name", "access", "grantees", "agree", "wording")
+
+
+class SecretText(forms.Textarea):
+    """A secret of several lines; like a password field it never shows what was typed."""
+
+    def format_value(self, value: Any) -> str | None:
+        """Nothing."""
+        return None
+
+
+class SetUpForm(forms.Form):
+    """Name, access, the type's own fields and agreement.
+
+    Two questions are asked of it: ``is_valid`` (everything that *Save* needs of the form) and ``settings_are_valid``
+    (what *Verify* needs). ``cleaned_settings`` and ``typed_secrets`` then hold the result for the draft.
+    """
+
+    name = forms.CharField(
+        label=gettext_lazy("Display name"),
+        required=False,
+        strip=False,
+        help_text=gettext_lazy("Say what it is for and where it goes, for example “Newsletter, SFTP EU”."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    access = forms.ChoiceField(
+        label=gettext_lazy("Choose who can use this connection"),
+        choices=Access.choices,
+        initial=Access.ADMINISTRATORS,
+        widget=forms.RadioSelect,
+    )
+    grantees = forms.MultipleChoiceField(
+        label=gettext_lazy("People and groups"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+    agree = forms.BooleanField(label=gettext_lazy("I agree"), required=False)
+    wording = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(
+        self,
+        connector: type[Connector],
+        *,
+        draft: ConnectionDraft | None,
+        url: str,
+        data: QueryDict | None = None,
+    ) -> None:
+        """For ``connector``; ``draft`` gives what is kept, ``data`` what is posted, ``url`` where the form lives."""
+        initial = {**draft.form, **draft.settings} if draft else {}
+        super().__init__(data, initial=initial)
+        self.connector = connector
+        self.draft = draft
+        self.cleaned_settings: dict[str, str] = {}
+        self.typed_secrets: dict[str, str] = {}
+        self._people = {f"person:{p.pk}": p for p in grantable_people()}
+        self._groups = {f"group:{g.pk}": g for g in grantable_groups()}
+        grantees = self.fields["grantees"]
+        grantees.choices = [  # type: ignore[attr-defined]
+            *((key, str(person)) for key, person in self._people.items()),
+            *((key, _("%(group)s (group)") % {"group": group.name}) for key, group in self._groups.items()),
+        ]
+        grantees.shown_when = f"access={Access.SPECIFIC}"  # type: ignore[attr-defined]
+        self.fields["name"].marked_required = True  # type: ignore[attr-defined]
+        self.fields["agree"].marked_required = True  # type: ignore[attr-defined]
+        for field in connector.fields:
+            self.fields[field.key] = self._form_field(field, url)
+
+    @property
+    def type_fields(self) -> list[forms.BoundField]:
+        """The connector's fields, in its order."""
+        return [self[field.key] for field in self.connector.fields]
+
+    def note_kept_secrets(self) -> None:
+        """Say at each secret's field what the draft keeps of it now."""
+        for field in self.connector.fields:
+            if field.secret and (kept := self._kept_until(field)):
+                self.fields[field.key].help_text = kept
+
+    @property
+    def settings_are_valid(self) -> bool:
+        """Whether the connector's fields are fit to be verified."""
+        return not any(field.key in self.errors for field in self.connector.fields)
+
+    def kept_form(self) -> dict[str, Any]:
+        """What the draft keeps besides settings and secrets, as typed."""
+        return {
+            "name": self.data.get("name", ""),
+            "access": self.data.get("access", ""),
+            "grantees": self.data.getlist("grantees"),  # type: ignore[attr-defined]
+        }
+
+    def people(self) -> list[User]:
+        """The chosen people."""
+        return [self._people[key] for key in self.cleaned_data["grantees"] if key in self._people]
+
+    def groups(self) -> list[Group]:
+        """The chosen groups."""
+        return [self._groups[key] for key in self.cleaned_data["grantees"] if key in self._groups]
+
+    def clean_name(self) -> str:
+        """One to a hundred visible characters."""
+        return clean_name(self.cleaned_data["name"])
+
+    def clean(self) -> dict[str, Any]:
+        """Have the connector clean its settings and the secrets that were typed."""
+        cleaned = super().clean() or {}
+        if cleaned.get("access") == Access.SPECIFIC and not cleaned.get("grantees"):
+            self.add_error("grantees", _("Choose at least one person or group."))
+        typed = {f.key: str(cleaned.get(f.key) or "") for f in self.connector.fields}
+        try:
+            self.cleaned_settings = self.connector.clean(
+                {f.key: typed[f.key] for f in self.connector.fields if not f.secret}
+            )
+        except InvalidSettings as error:
+            self._add(error.errors)
+        self._clean_secrets(typed)
+        self._hide_what_was_typed()
+        return cleaned
+
+    def _clean_secrets(self, typed: Mapping[str, str]) -> None:
+        settings = self.cleaned_settings or typed
+        kept = self._kept()
+        for field in self.connector.fields:
+            if not field.secret or not is_active(field, settings):
+                continue
+            if typed[field.key]:
+                try:
+                    value = self.connector.clean_secret(field.key, typed[field.key], typed)
+                    self.typed_secrets[field.key] = value
+                except InvalidSettings as error:
+                    self._add(error.errors)
+            elif field.required and field.key not in kept:
+                self._add({field.key: self._asks_for(field)})
+
+    def _kept(self) -> set[str]:
+        """Fields whose secret the draft holds for the target that is typed now (rule S1)."""
+        if self.draft is None or not self.cleaned_settings:
+            return set()
+        target = target_digest(self.connector.key, self.cleaned_settings)
+        return set(self.draft.secrets.filter(target_digest=target).values_list("field", flat=True))
+
+    def _asks_for(self, field: Field) -> str:
+        was_kept = self.draft is not None and self.draft.secrets.filter(field=field.key).exists()
+        if was_kept and self.cleaned_settings:
+            return _("The target has changed, so this has to be typed again.")
+        return _("Fill in this field.")
+
+    def _add(self, errors: Mapping[str, str]) -> None:
+        for key, message in errors.items():
+            self.add_error(key if key in self.fields else None, ValidationError(_(message)))
+
+    def _hide_what_was_typed(self) -> None:
+        """Show again only what may be shown: an address without the password somebody pasted in it."""
+        data = self.data.copy()  # type: ignore[attr-defined]
+        for field in self.connector.fields:
+            if not field.secret and field.key in data:
+                data[field.key] = self.connector.shown(field.key, str(data[field.key]))
+        self.data = data
+
+    def _form_field(self, field: Field, url: str) -> forms.Field:
+        attrs: dict[str, Any] = {"autocomplete": "off", "spellcheck": "false", "maxlength": field.max_length}
+        if field.placeholder:
+            attrs["placeholder"] = field.placeholder
+        options: dict[str, Any] = {"label": _(field.label), "required": False, "help_text": _(field.help)}
+        if field.kind is FieldKind.CHOICE:
+            choices = [(choice.value, _(choice.label)) for choice in field.choices]
+            made: forms.Field = forms.ChoiceField(
+                choices=choices, widget=forms.RadioSelect, initial=field.default, **options
+            )
+            made.inline = True  # type: ignore[attr-defined]
+        elif field.secret:
+            attrs["autocomplete"] = "new-password"
+            widget = (
+                forms.PasswordInput(attrs)
+                if field.kind is FieldKind.SECRET
+                else SecretText(attrs | {"rows": 5})
+            )
+            made = forms.CharField(strip=False, widget=widget, max_length=field.max_length, **options)
+        else:
+            attrs |= self._address_attrs(field, url)
+            made = forms.CharField(max_length=field.max_length, widget=forms.TextInput(attrs), **options)
+        made.affix = field.prefix  # type: ignore[attr-defined]
+        made.suffix = self.connector.beside(field.key, self._values())  # type: ignore[attr-defined]
+        made.marked_required = field.required  # type: ignore[attr-defined]
+        if field.shown_when:
+            made.shown_when = "=".join(field.shown_when)  # type: ignore[attr-defined]
+        return made
+
+    def _values(self) -> dict[str, str]:
+        """What the connector's fields show now."""
+        source = self.data if self.is_bound else self.initial
+        return {f.key: str(source.get(f.key, "") or "") for f in self.connector.fields if not f.secret}
+
+    def _kept_until(self, field: Field) -> str:
+        if self.draft is None or not self.draft.secrets.filter(field=field.key).exists():
+            return ""
+        until = time_format(timezone.localtime(self.draft.expires_at), "H:i")
+        return _("Kept for this set-up until %(time)s. Type to replace it.") % {"time": until}
+
+    def _address_attrs(self, field: Field, url: str) -> dict[str, str]:
+        """Pasting fills other fields; a new target brings the privacy text that names it."""
+        attrs: dict[str, str] = {}
+        if field.fills:
+            attrs["data-parse-address"] = field.prefix.removesuffix("://")
+            attrs["data-fills"] = json.dumps({part: f"id_{key}" for part, key in field.fills})
+        if field.target:
+            targets = [f.key for f in self.connector.fields if f.target]
+            attrs |= {
+                "hx-post": url,
+                "hx-trigger": "change",
+                "hx-target": "#consent",
+                "hx-swap": "outerHTML",
+                "hx-vals": '{"action": "terms"}',
+                "hx-params": ",".join(["action", "agree", "wording", *targets]),
+            }
+        return attrs

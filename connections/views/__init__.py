@@ -1,0 +1,1 @@
+"""The pages below Settings > Connections, for administrators only."""
