@@ -28,7 +28,7 @@ def list_tables(request: PortalRequest) -> HttpResponse:
     except CustomerDataError as error:
         return render(request, "tables/list.html", {"groups": [], "error": error.message})
     groups = [
-        {"title": title, "count_label": count_label, "items": items}
+        {"title": title, "count_label": count_label, "items": items, "has_columns": kind is Kind.TABLE}
         for title, count_label, kind in (
             (_("Tables"), _("Rows"), Kind.TABLE),
             (_("Segments"), _("Members"), Kind.SEGMENT),

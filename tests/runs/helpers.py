@@ -17,11 +17,12 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from connections.models import Access, Connection
+from connections_portal import runs
 from connections_portal.models import RunState, Trigger, User
 from connections_portal.sandbox import SandboxServer
 from exports.models import Export, ExportRun, ItemKind
 from exports.operations.edit import Item, Timing, create_export
-from exports.operations.execute import execute_run
+from exports.operations.execute import STILL, execute_run
 from exports.operations.run import enqueue_run
 from tests.connectors.servers import SandboxFactory, Server
 from tests.data import write_customers
@@ -103,6 +104,21 @@ def carry_again(run: ExportRun, *, worker: str = "test") -> str:
     assert run.state == RunState.QUEUED, run.state
     ExportRun.objects.filter(pk=run.pk).update(not_before=timezone.now() - dt.timedelta(seconds=1))
     return carry(run, worker=worker)
+
+
+def claimed(run: ExportRun) -> runs.Lease:
+    """The lease of a worker that has just taken the run up, without doing anything for it."""
+    outcome, lease = runs.claim(
+        ExportRun,
+        run.pk,
+        worker="test",
+        slot_free=lambda run: True,
+        refuses=lambda run: None,
+        still=STILL,
+    )
+    assert lease is not None, outcome
+    run.refresh_from_db()
+    return lease
 
 
 def lose_worker(run: ExportRun) -> None:

@@ -1,5 +1,7 @@
 """S4: a run goes on only under the epoch of its connection that it began with."""
 
+from collections.abc import Callable
+
 import pytest
 from django.db.models import F
 
@@ -7,14 +9,13 @@ from connections.models import Access, Connection
 from connections.sharing import set_grants
 from connections_portal import runs
 from connections_portal.models import RunState
-from exports.models import ExportRun
-from exports.operations.execute import STILL
 from exports.operations.tick import tick
 from tests.runs.helpers import (
     EVENTS,
     Delivery,
     carried_elsewhere,
     carry,
+    claimed,
     folders,
     lose_worker,
     start,
@@ -50,29 +51,37 @@ def test_a_run_under_way_stops_and_publishes_nothing(delivery: Delivery) -> None
     assert folders(delivery.at_server / export.folder_name) == [following.final_folder.rpartition("/")[2]]
 
 
-@pytest.mark.parametrize("write", ["heartbeat", "progress", "publishing"])
-def test_every_write_of_a_run_asks_for_the_epoch(delivery: Delivery, write: str) -> None:
+def beat(lease: runs.Lease) -> None:
+    lease.beat()
+    lease.check()
+
+
+def progress(lease: runs.Lease) -> None:
+    lease.write(RunState.RUNNING, read=1)
+
+
+def publish(lease: runs.Lease) -> None:
+    lease.write(RunState.RUNNING, state=RunState.PUBLISHING)
+
+
+@pytest.mark.parametrize("write", [beat, progress, publish])
+def test_every_write_of_a_run_asks_for_the_epoch(
+    delivery: Delivery, write: Callable[[runs.Lease], None]
+) -> None:
     run = start(delivery.export())
-    _claimed, lease = runs.claim(
-        ExportRun,
-        run.pk,
-        worker="test",
-        slot_free=lambda run: True,
-        refuses=lambda run: None,
-        still=STILL,
-    )
-    assert lease is not None
+    lease = claimed(run)
     grow_epoch(delivery)
     with pytest.raises(runs.LeaseLost):
-        if write == "heartbeat":
-            lease.beat()
-            lease.check()
-        elif write == "progress":
-            lease.write(RunState.RUNNING, read=1)
-        else:
-            lease.write(RunState.RUNNING, state=RunState.PUBLISHING)
+        write(lease)
     run.refresh_from_db()
     assert (run.state, run.read) == (RunState.RUNNING, 0)
+
+
+@pytest.mark.parametrize("write", [beat, progress, publish])
+def test_under_the_same_epoch_every_write_is_carried_out(
+    delivery: Delivery, write: Callable[[runs.Lease], None]
+) -> None:
+    write(claimed(start(delivery.export())))
 
 
 def test_another_access_leaves_a_run_alone(delivery: Delivery) -> None:

@@ -81,9 +81,7 @@ def test_a_finished_task_is_not_kept_when_its_inputs_changed_before_the_retry(
         assert content.count("Gdańsk".encode()) == 2
         assert run.left_out == 1
     else:
-        assert content.count(b'"c') == 4 + len(b"") + content.count(b'"city"') + content.count(
-            b'"customer_id"'
-        )
+        assert all(f'"c{number}",'.encode() in content for number in (1, 2, 3, 4))
         assert run.left_out == 0
     loyal.refresh_from_db()
     orders.refresh_from_db()

@@ -1,0 +1,72 @@
+"""S30: without room nothing is claimed; a database that is busy makes no run a success or a failure."""
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from pytest_django import Settings
+
+from connections_portal.models import RunState
+from connections_portal.runs import Lease
+from exports.models import ExportAttempt
+from exports.operations import execute
+from exports.operations.tick import tick
+from tests.runs.helpers import Delivery, carry, claimed, folders, lose_worker, start
+
+
+def busy(*args: Any, **kwargs: Any) -> None:
+    raise OperationalError("database is locked")
+
+
+def test_without_room_nothing_is_claimed(delivery: Delivery, settings: Settings) -> None:
+    run = start(delivery.export())
+    settings.MIN_FREE_BYTES = 2**62
+    assert carry(run) == "no space"
+    assert (run.state, run.attempt) == (RunState.QUEUED, 0)
+    assert delivery.box.seen.requests == []
+    settings.MIN_FREE_BYTES = 0
+    assert carry(run) == "successful"
+
+
+def test_a_heartbeat_that_finds_no_database_is_left_to_the_deadline(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = claimed(start(delivery.export()))
+    with monkeypatch.context() as patch:
+        patch.setattr(Lease, "rows", busy)
+        lease.beat()
+    lease.check()
+
+
+def test_progress_that_cannot_be_written_stops_the_worker_and_fails_nothing(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(delivery.export())
+    with monkeypatch.context() as patch:
+        patch.setattr("exports.operations.deliver.write_totals", busy)
+        with pytest.raises(OperationalError):
+            carry(run)
+    run.refresh_from_db()
+    assert (run.state, run.cause, run.attempt) == (RunState.RUNNING, "", 1)
+    lose_worker(run)
+    assert tick()["leases"] == 1
+    assert carry(run) == "successful"
+    assert [a.outcome for a in run.attempts.all()] == [ExportAttempt.Outcome.DONE, ExportAttempt.Outcome.LOST]
+
+
+def test_a_success_that_cannot_be_written_is_found_by_the_next_worker(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = delivery.export()
+    run = start(export)
+    with monkeypatch.context() as patch:
+        patch.setattr(execute, "clear_attention", busy)
+        with pytest.raises(OperationalError):
+            carry(run)
+    run.refresh_from_db()
+    assert run.state == RunState.PUBLISHING
+    written = delivery.box.seen.bytes_written
+    lose_worker(run)
+    assert carry(run) == "successful"
+    assert delivery.box.seen.bytes_written == written
+    assert folders(delivery.at_server / export.folder_name) == [run.final_folder.rpartition("/")[2]]
