@@ -32,6 +32,12 @@ class PortalAdminSite(AdminSite):
         """Use the portal's own page."""
         return redirect("password_change")
 
+    def password_change_done(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: object = None
+    ) -> HttpResponse:
+        """There is nothing to see."""
+        return redirect("home")
+
 
 class PortalAdminConfig(AdminConfig):
     """Makes ``PortalAdminSite`` the default admin site."""

@@ -1,5 +1,6 @@
 """The export form: one page, one form, for a new export and for changes; read-only where the right is missing."""
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -184,7 +185,10 @@ def _write(
         return create_export(connection=chosen, **values)
     version = request.POST.get("version", "")
     return edit_export(
-        export=export, connection=chosen, version=int(version) if version.isdecimal() else 0, **values
+        export=export,
+        connection=chosen,
+        version=int(version) if re.fullmatch("[0-9]{1,9}", version) else 0,
+        **values,
     )
 
 

@@ -100,7 +100,9 @@ def test_people_without_the_right_neither_detach_nor_add(
             attach_connection(export=scheduled, connection=connection, actor=person)
 
 
-def test_the_pages_ask_first_and_then_do_it(scheduled: Export, connection: Connection, contributor: User, client_of: Clients) -> None:
+def test_the_pages_ask_first_and_then_do_it(
+    scheduled: Export, connection: Connection, contributor: User, client_of: Clients
+) -> None:
     client = client_of(contributor)
     url = reverse("exports:detach", args=[scheduled.uuid])
     page = client.get(url).content.decode()

@@ -42,7 +42,9 @@ def row(page: str, name: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
 
 
-def test_nobody_has_exports_yet(client_of: Clients, contributor: User, viewer: User, connection: Connection) -> None:
+def test_nobody_has_exports_yet(
+    client_of: Clients, contributor: User, viewer: User, connection: Connection
+) -> None:
     page = get(client_of(contributor))
     assert "No exports yet" in page
     assert reverse("exports:create") in page
@@ -59,7 +61,10 @@ def test_a_contributor_without_a_connection_is_told_whom_to_ask(
 
 
 def test_a_row_says_what_goes_where_when_and_how_it_went(
-    client_of: Clients, contributor: User, make_export: Callable[..., Export], make_run: Callable[..., ExportRun]
+    client_of: Clients,
+    contributor: User,
+    make_export: Callable[..., Export],
+    make_run: Callable[..., ExportRun],
 ) -> None:
     daily = Timing(kind=ScheduleKind.DAY, local_time=dt.time(6, 0), zone="Europe/Berlin")
     export = make_export(items=[LOYAL, ORDERS], schedule=daily)
@@ -80,13 +85,21 @@ def test_a_row_says_what_goes_where_when_and_how_it_went(
     ("state", "columns", "words"),
     [
         (RunState.QUEUED, {}, ["Queued", "Running now"]),
-        (RunState.RUNNING, {"read": 640, "sent": 640, "selected": 1000}, ["Processing", "64%", "Running now"]),
+        (
+            RunState.RUNNING,
+            {"read": 640, "sent": 640, "selected": 1000},
+            ["Processing", "64%", "Running now"],
+        ),
         (RunState.PUBLISHING, {}, ["Finishing"]),
         (RunState.SUCCESSFUL, {}, ["Successful"]),
         (RunState.CANCELED, {}, ["Canceled"]),
         (
             RunState.FAILED,
-            {"cause": "Sign-in was refused.", "who_acts": WhoActs.ADMINISTRATOR, "detail": "host.example.com"},
+            {
+                "cause": "Sign-in was refused.",
+                "who_acts": WhoActs.ADMINISTRATOR,
+                "detail": "host.example.com",
+            },
             ["Failed", "Sign-in was refused. Ask an administrator."],
         ),
         (
@@ -117,7 +130,10 @@ def test_the_status_is_that_of_the_last_run(
 
 
 def test_a_detached_export_is_inactive_and_its_schedule_waits(
-    client_of: Clients, contributor: User, make_export: Callable[..., Export], make_run: Callable[..., ExportRun]
+    client_of: Clients,
+    contributor: User,
+    make_export: Callable[..., Export],
+    make_run: Callable[..., ExportRun],
 ) -> None:
     export = make_export(schedule=Timing(kind=ScheduleKind.DAY, local_time=dt.time(6, 0)))
     make_run(export, RunState.SUCCESSFUL)
@@ -277,7 +293,9 @@ def test_exports_are_known_as_dependents_of_their_connection(
     assert kind.list_url(connection) == f"{LIST}?connection={connection.uuid}"
 
 
-def test_names_are_text_and_never_markup(client_of: Clients, admin: User, make_export: Callable[..., Export]) -> None:
+def test_names_are_text_and_never_markup(
+    client_of: Clients, admin: User, make_export: Callable[..., Export]
+) -> None:
     connection = make_connection(actor=admin, name="<img src=x>", access=Access.ADMINISTRATORS)
     make_export("<script>alert(1)</script>", connection=connection, actor=admin)
     page = get(client_of(admin))
