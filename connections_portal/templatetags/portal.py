@@ -15,7 +15,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, ngettext_lazy
 
 from connections_portal import icons
 
@@ -24,6 +24,35 @@ register = template.Library()
 ICON_SIZES = {20: "icon", 16: "icon small"}
 TYPE_ICON_CLASSES = {"tile": "type-icon tile-size", "row": "type-icon", "small": "type-icon small-size"}
 MINUTE, HOUR, DAY = 60, 3600, 86400
+# (used below so many seconds, seconds in the unit, wording of the past, wording of the future)
+_UNITS = (
+    (
+        HOUR,
+        MINUTE,
+        ngettext_lazy("%d minute ago", "%d minutes ago"),
+        ngettext_lazy("In %d minute", "In %d minutes"),
+    ),
+    (DAY, HOUR, ngettext_lazy("%d hour ago", "%d hours ago"), ngettext_lazy("In %d hour", "In %d hours")),
+    (14 * DAY, DAY, ngettext_lazy("%d day ago", "%d days ago"), ngettext_lazy("In %d day", "In %d days")),
+    (
+        60 * DAY,
+        7 * DAY,
+        ngettext_lazy("%d week ago", "%d weeks ago"),
+        ngettext_lazy("In %d week", "In %d weeks"),
+    ),
+    (
+        365 * DAY,
+        30 * DAY,
+        ngettext_lazy("%d month ago", "%d months ago"),
+        ngettext_lazy("In %d month", "In %d months"),
+    ),
+    (
+        math.inf,
+        365 * DAY,
+        ngettext_lazy("%d year ago", "%d years ago"),
+        ngettext_lazy("In %d year", "In %d years"),
+    ),
+)
 
 
 @register.simple_tag
@@ -70,7 +99,7 @@ def ago(moment: datetime | None, otherwise: str = "") -> SafeString:
     Without a moment: ``otherwise`` in grey (*Never*, *None*).
     """
     if moment is None or moment == "":
-        return format_html('<span class="muted">{}</span>', otherwise) if otherwise else SafeString("")
+        return format_html('<span class="muted no-time">{}</span>', otherwise) if otherwise else SafeString("")
     return _time_element(moment, relative(moment, timezone.now()))
 
 
@@ -88,25 +117,8 @@ def relative(moment: datetime, now: datetime) -> str:
     amount = abs(seconds)
     if amount < MINUTE:
         return _("Just now") if seconds >= 0 else _("In less than a minute")
-    if amount < HOUR:
-        number = amount // MINUTE
-        past, future = ngettext("%d minute ago", "%d minutes ago", number), ngettext("In %d minute", "In %d minutes", number)
-    elif amount < DAY:
-        number = amount // HOUR
-        past, future = ngettext("%d hour ago", "%d hours ago", number), ngettext("In %d hour", "In %d hours", number)
-    elif amount < 14 * DAY:
-        number = amount // DAY
-        past, future = ngettext("%d day ago", "%d days ago", number), ngettext("In %d day", "In %d days", number)
-    elif amount < 60 * DAY:
-        number = amount // (7 * DAY)
-        past, future = ngettext("%d week ago", "%d weeks ago", number), ngettext("In %d week", "In %d weeks", number)
-    elif amount < 365 * DAY:
-        number = amount // (30 * DAY)
-        past, future = ngettext("%d month ago", "%d months ago", number), ngettext("In %d month", "In %d months", number)
-    else:
-        number = amount // (365 * DAY)
-        past, future = ngettext("%d year ago", "%d years ago", number), ngettext("In %d year", "In %d years", number)
-    return (past if seconds >= 0 else future) % number
+    _below, unit, past, future = next(entry for entry in _UNITS if amount < entry[0])
+    return str((past if seconds >= 0 else future) % (amount // unit))
 
 
 def day_and_time(moment: datetime, now: datetime) -> str:
@@ -120,7 +132,9 @@ def day_and_time(moment: datetime, now: datetime) -> str:
 def _time_element(moment: datetime, text: str) -> SafeString:
     local = timezone.localtime(moment)
     exact = formats.date_format(local, "j F Y, H:i T")
-    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(timespec="seconds"), exact, text)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', local.isoformat(timespec="seconds"), exact, text
+    )
 
 
 @register.filter
@@ -135,12 +149,18 @@ def duration(value: timedelta | float | None) -> str:
     if seconds < MINUTE:
         return _("%d s") % seconds
     if seconds < HOUR:
-        return _("%(minutes)d min %(seconds)02d s") % {"minutes": seconds // MINUTE, "seconds": seconds % MINUTE}
-    return _("%(hours)d h %(minutes)02d min") % {"hours": seconds // HOUR, "minutes": seconds % HOUR // MINUTE}
+        return _("%(minutes)d min %(seconds)02d s") % {
+            "minutes": seconds // MINUTE,
+            "seconds": seconds % MINUTE,
+        }
+    return _("%(hours)d h %(minutes)02d min") % {
+        "hours": seconds // HOUR,
+        "minutes": seconds % HOUR // MINUTE,
+    }
 
 
 @register.filter("bytes")
-def byte_size(value: int | None) -> str:
+def byte_size(value: int | str | None) -> str:
     """A number of bytes in kB, MB, GB or TB (powers of 1000), localised; empty for None."""
     if value is None or value == "":
         return ""
@@ -155,7 +175,7 @@ def byte_size(value: int | None) -> str:
 
 
 @register.filter
-def number(value: int | float | None) -> str:
+def number(value: int | float | str | None) -> str:
     """A number with the language's thousand separators; empty for None."""
     return "" if value is None or value == "" else formats.number_format(value, force_grouping=True)
 
@@ -192,14 +212,6 @@ def control_kind(field: BoundField) -> str:
     if isinstance(widget, forms.Select) and not isinstance(widget, forms.SelectMultiple):
         return "select"
     return "input"
-
-
-@register.filter
-def percent(part: Any, whole: Any) -> int:
-    """Whole percent of ``part`` in ``whole``, rounded down, 0 to 100; 0 when the whole is not known."""
-    if not part or not whole:
-        return 0
-    return max(0, min(100, int(100 * float(part) / float(whole))))
 
 
 @register.filter

@@ -72,13 +72,8 @@
 
   // ---- pane and dialogs ---------------------------------------------------------------------------------------
 
-  const snapshot = (form) => JSON.stringify([...new FormData(form)].map(([name, value]) => [name, value.name ?? value]));
-  const pristine = new WeakMap();
-  const formOf = (box) => find("form:not([data-unguarded])", box);
-  const isDirty = (box) => {
-    const form = formOf(box);
-    return Boolean(form) && pristine.has(box) && pristine.get(box) !== snapshot(form);
-  };
+  const touched = new WeakSet(); // panes and dialogs in which somebody has typed
+  const isDirty = (box) => touched.has(box) && Boolean(find("form:not([data-unguarded])", box));
 
   function closePopovers() {
     for (const open of all("[popover]:popover-open")) if (open !== toasts) open.hidePopover();
@@ -100,15 +95,11 @@
       openers.set(box, document.activeElement);
       box.showModal();
     }
-    if (!pristine.has(box)) {
-      const form = formOf(box);
-      if (form) pristine.set(box, snapshot(form));
-    }
     focusFirst(box);
   }
 
   function shut(box) {
-    pristine.delete(box);
+    touched.delete(box);
     box.close();
   }
 
@@ -123,6 +114,7 @@
     if (!box) continue;
     box.addEventListener("cancel", (event) => { if (event.target === box) { event.preventDefault(); closeAsking(box); } });
     box.addEventListener("close", () => {
+      touched.delete(box);
       find(`#${box.id}-body`).replaceChildren();
       const opener = openers.get(box);
       if (!opener || opener.isConnected) return; // the browser has given the focus back
@@ -209,8 +201,7 @@
   }
 
   async function copy(button) {
-    const source = button.dataset.copyFrom ? find(button.dataset.copyFrom) : null;
-    const text = source ? (source.value ?? source.textContent).trim() : button.dataset.copy;
+    const text = button.dataset.copy;
     try {
       await navigator.clipboard.writeText(text);
     } catch { // without https there is no clipboard object
@@ -226,6 +217,8 @@
   }
 
   document.addEventListener("input", (event) => {
+    const box = event.target.closest("dialog[open]");
+    if (box) touched.add(box);
     if (event.target.matches("[data-parse-address]")) takeAddress(event.target);
   });
   document.addEventListener("change", (event) => {
@@ -253,8 +246,7 @@
     if (!bar) return;
     bar.hidden = rows.length === 0;
     for (const command of all("[data-command]", bar)) {
-      const fits = rows.length === 1 || command.hasAttribute("data-many");
-      command.hidden = !fits || !rows.every((row) => find(`[data-command="${command.dataset.command}"]`, row));
+      command.hidden = rows.length !== 1 || !find(`[data-command="${command.dataset.command}"]`, rows[0]);
     }
     const count = find("[data-selection-count]", bar);
     const text = rows.length ? count.dataset.selectionCount.replace("{}", rows.length) : "";
@@ -277,12 +269,12 @@
   }
 
   document.addEventListener("click", (event) => {
-    const element = event.target.closest("[data-close], [data-copy], [data-copy-from], [data-clear-selection], [data-selection] [data-command], .error-list a");
+    const element = event.target.closest("[data-close], [data-copy], [data-clear-selection], [data-selection] [data-command], .error-list a");
     if (!element) return;
     const box = element.closest("dialog[open]");
     if (element.matches("[data-close]")) {
       if (box) { event.preventDefault(); closeAsking(box); }
-    } else if (element.matches("[data-copy], [data-copy-from]")) {
+    } else if (element.matches("[data-copy]")) {
       copy(element);
     } else if (element.matches("[data-clear-selection]")) {
       for (const tick of all("[data-select]")) tick.checked = false;
@@ -291,7 +283,7 @@
     } else if (element.matches(".error-list a")) {
       const field = document.getElementById(element.hash.slice(1));
       if (field) { event.preventDefault(); (field.matches("fieldset") ? find("input", field) || field : field).focus(); }
-    } else if (!element.hasAttribute("data-many")) {
+    } else {
       const row = find("[data-select]:checked")?.closest("tr");
       row && find(`[data-command="${element.dataset.command}"]`, row)?.click();
     }

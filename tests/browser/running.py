@@ -40,7 +40,13 @@ def _free_port() -> int:
 def running_portal(var_dir: Path) -> Iterator[Portal]:
     """Start the portal on ``var_dir`` and a free port, and stop it at the end as Ctrl-C does."""
     port = _free_port()
-    unset = {"SECRET_KEY", "CONNECTION_SECRET_KEYS", "DATABASE_URL", "OUTGOING_ALLOW", "DJANGO_SETTINGS_MODULE"}
+    unset = {
+        "SECRET_KEY",
+        "CONNECTION_SECRET_KEYS",
+        "DATABASE_URL",
+        "OUTGOING_ALLOW",
+        "DJANGO_SETTINGS_MODULE",
+    }
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     environment |= {"PORT": str(port), "VAR_DIR": str(var_dir), "DEMO_PASSWORD": PASSWORD}
     with subprocess.Popen(

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import gzip
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from tests.data import write_customers
 from tests.factories import make_connection
 
 FOLDER = "exports"
+PATIENCE = 30
 LOYAL = Item(kind=ItemKind.SEGMENT, source="loyal", fields=("customer_id", "email", "city", "points"))
 ORDERS = Item(kind=ItemKind.TABLE, source="orders", fields=("order_id", "customer_id", "amount"))
 EVENTS = Item(kind=ItemKind.TABLE, source="events", fields=("event_id", "note"))
@@ -126,6 +128,14 @@ def lose_worker(run: ExportRun) -> None:
     over = timezone.now() - dt.timedelta(seconds=1)
     assert ExportRun.objects.filter(pk=run.pk, lease_token__isnull=False).update(lease_until=over)
     run.refresh_from_db()
+
+
+def until(what: Callable[[], bool]) -> None:
+    """Wait for something elsewhere that only the database or the system can tell."""
+    deadline = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

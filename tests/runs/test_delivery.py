@@ -4,15 +4,18 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection as database
 from django_tasks_db.models import DBTaskResult
 
 from connections_portal.models import AuditEntry, RunState, Trigger, User
 from exports.models import ExportAttempt, ExportRun, TaskState
+from exports.operations.run import cancel_run
 from tests.connectors.servers import Server
 from tests.runs.helpers import (
     EVENTS,
@@ -28,6 +31,7 @@ from tests.runs.helpers import (
     make_export,
     start,
     tree,
+    until,
     write_events,
 )
 
@@ -53,6 +57,8 @@ def test_a_run_delivers_complete_files_and_accounts_for_every_row(delivery: Deli
     assert run.counts() == {"selected": 5, "read": 5, "sent": 4, "rejected": 0, "left_out": 1}
     assert (run.attempt, run.publish_attempt, run.cause, run.who_acts) == (1, 0, "", "")
     assert run.lease_token is None
+    assert run.started_at is not None
+    assert run.finished_at is not None
     assert run.queued_at <= run.started_at <= run.finished_at
 
     loyal, orders = run.tasks.all()
@@ -200,7 +206,7 @@ def test_openssh_with_a_key(
     }
 
 
-def test_the_command_waits_and_says_what_was_delivered(delivery: Delivery) -> None:
+def test_the_command_queues_a_run_once(delivery: Delivery) -> None:
     export = delivery.export()
     output = StringIO()
     call_command("run_export", str(export.uuid), stdout=output)
@@ -209,3 +215,45 @@ def test_the_command_waits_and_says_what_was_delivered(delivery: Delivery) -> No
     assert output.getvalue() == f"Run {run.uuid} is queued.\n"
     with pytest.raises(CommandError, match="under way already"):
         call_command("run_export", str(export.uuid))
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "said"),
+    [
+        ("delivered", 0, "Successful: 3 rows read, 2 sent, 1 left out"),
+        ("failed", 1, "The server refused the sign-in."),
+        ("canceled", 2, "The run was canceled."),
+    ],
+)
+def test_the_command_waits_and_ends_as_the_run_does(
+    delivery: Delivery, end: str, code: int, said: str
+) -> None:
+    export = delivery.export()
+    delivery.box.faults.refuse_sign_in = end == "failed"
+
+    def command() -> tuple[int, str]:
+        output = StringIO()
+        try:
+            call_command("run_export", str(export.uuid), "--wait", stdout=output)
+        except CommandError as error:
+            return error.returncode, f"{output.getvalue()}{error}"
+        finally:
+            database.close()
+        return 0, output.getvalue()
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(command)
+        until(ExportRun.objects.exists)
+        run = ExportRun.objects.get()
+        if end == "canceled":
+            cancel_run(run=run, actor=delivery.admin)
+        else:
+            carry(run)
+        told = future.result(30)
+    assert told[0] == code
+    assert said in told[1]
+    files = [file for task in run.tasks.all() for file in task.files.all()]
+    assert len(files) == (end == "delivered")
+    assert all(
+        f"{file.name}  {file.rows} rows  {file.size} bytes  sha256 {file.sha256}" in told[1] for file in files
+    )

@@ -93,6 +93,7 @@ def test_a_server_that_is_away_is_tried_again_and_then_given_up(
     assert run.is_retrying
     attempt = run.attempts.get()
     assert (attempt.outcome, attempt.next_at) == (ExportAttempt.Outcome.FAILED, run.not_before)
+    assert attempt.ended_at is not None
     waits = (run.not_before - attempt.ended_at).total_seconds()
     assert 14 <= waits <= 19
     message = DBTaskResult.objects.get()

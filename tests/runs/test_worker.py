@@ -9,7 +9,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +35,7 @@ from tests.runs.helpers import (
     lose_worker,
     start,
     tree,
+    until,
     write_events,
 )
 
@@ -96,14 +96,6 @@ def process(environment: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
         if child.poll() is None:
             child.kill()
         child.wait(PATIENCE)
-
-
-def until(what: Callable[[], bool]) -> None:
-    """Wait for something in another process that only the database or the system can tell."""
-    deadline = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 def ended(run: ExportRun) -> bool:

@@ -68,6 +68,18 @@ def test_a_right_lost_before_the_retry(delivery: Delivery, export: Export, contr
     assert_refused(run, delivery, secrets_read=1)
 
 
+def test_the_retry_of_a_run_by_hand_needs_the_responsible_persons_right(
+    delivery: Delivery, export: Export, contributor: User
+) -> None:
+    """Whoever pressed the button is not asked again: the first attempt was theirs, the rest is the export's."""
+    run = start(export, actor=delivery.admin)
+    delivery.box.faults.store_only = 1
+    assert carry(run) == "retry"
+    grant_taken(contributor, delivery.connection)
+    assert carry_again(run) == "refused"
+    assert_refused(run, delivery, secrets_read=1)
+
+
 def test_a_run_by_hand_needs_the_actors_right_and_not_the_owners(
     delivery: Delivery, export: Export, contributor: User, outsider: User
 ) -> None:

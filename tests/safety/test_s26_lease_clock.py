@@ -20,6 +20,7 @@ from tests.runs.helpers import Delivery, carry, claimed, lose_worker, start
 def seconds_left(run: ExportRun) -> float:
     """By the database's clock."""
     left = ExportRun.objects.annotate(now=Now()).get(pk=run.pk)
+    assert left.lease_until is not None
     return float((left.lease_until - left.now).total_seconds())
 
 
