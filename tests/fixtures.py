@@ -14,7 +14,7 @@ PASSWORD = "correct horse battery staple"
 
 # A transactional test ends by emptying every table, which the append-only triggers refuse. They are taken away for
 # that moment; the post_migrate signal which follows puts them back, together with the roles.
-_teardown = TransactionTestCase._fixture_teardown
+_teardown = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
 
 
 def _teardown_without_triggers(self: TransactionTestCase) -> None:
@@ -23,7 +23,7 @@ def _teardown_without_triggers(self: TransactionTestCase) -> None:
     append_only.install()
 
 
-TransactionTestCase._fixture_teardown = _teardown_without_triggers  # type: ignore[method-assign]
+TransactionTestCase._fixture_teardown = _teardown_without_triggers  # type: ignore[attr-defined]
 
 
 def make_person(username: str, role: Role | None, **names: str) -> User:

@@ -99,7 +99,9 @@ def ago(moment: datetime | None, otherwise: str = "") -> SafeString:
     Without a moment: ``otherwise`` in grey (*Never*, *None*).
     """
     if moment is None or moment == "":
-        return format_html('<span class="muted no-time">{}</span>', otherwise) if otherwise else SafeString("")
+        return (
+            format_html('<span class="muted no-time">{}</span>', otherwise) if otherwise else SafeString("")
+        )
     return _time_element(moment, relative(moment, timezone.now()))
 
 

@@ -152,20 +152,22 @@
 
   document.addEventListener("submit", (event) => {
     const button = event.submitter;
-    if (event.target.matches("[data-theme-form]")) { event.preventDefault(); setTheme(button.value); return; }
+    if (event.target.matches("[data-theme-form]")) { event.preventDefault(); setTheme(button); return; }
     if (!button || event.target.method === "dialog") return;
     if (button.getAttribute("aria-busy") === "true") { event.preventDefault(); event.stopImmediatePropagation(); return; }
     setTimeout(() => button.setAttribute("aria-busy", "true"), 0); // after the form's data are collected
   }, true);
   addEventListener("pageshow", () => { for (const button of all("[aria-busy=true]")) button.removeAttribute("aria-busy"); });
 
-  function setTheme(theme) {
+  function setTheme(pressed) {
+    const theme = pressed.value;
     root.dataset.theme = theme;
     const secure = location.protocol === "https:" ? "; secure" : "";
     document.cookie = `theme=${theme}; path=/; max-age=31536000; samesite=lax${secure}`;
     closePopovers();
-    const button = find(`[data-theme-form] [value="${theme === "dark" ? "light" : "dark"}"]`);
-    if (document.activeElement === document.body && button && button.checkVisibility()) button.focus();
+    if (pressed.checkVisibility()) return;
+    const other = all("button", pressed.form).find((button) => button.checkVisibility());
+    if (other) other.focus(); // the pressed one has given way to its counterpart
   }
 
   function currentValues(form, name) {

@@ -72,11 +72,10 @@ def check_rows(path: Path, source: Path) -> None:
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     members = next((source / "segments").glob(f"{path.name.removesuffix('_1.csv.gz')}.*"))
-    expected = dict(
-        duckdb.sql(
-            f"SELECT customer_id, email FROM '{source / 'customer.parquet'}' "
-            f"WHERE customer_id IN (SELECT customer_id FROM '{members}')"
-        ).fetchall()
+    profiles = duckdb.connect().execute(
+        f"SELECT customer_id, email FROM '{source / 'customer.parquet'}' "
+        f"WHERE customer_id IN (SELECT customer_id FROM '{members}')"
     )
+    expected = dict(profiles.fetchall())
     assert len(rows) == len(expected) > 0
     assert {row["customer_id"]: row["email"] or None for row in rows} == expected

@@ -6,13 +6,14 @@ import gzip
 import hashlib
 import io
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from exports.csv_files import CsvEncoder, Described, divide, file_name, model_json, split_rows, table_names
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"name": 'says "hi", twice', "n": 1, "ok": True},
     {"name": "two\r\nlines;and|more\t", "n": None, "ok": False},
     {"name": "", "n": 3, "ok": None},
