@@ -1,6 +1,8 @@
 """What an export selects: one Ibis expression per item, compiled to the engine's SQL and streamed from there.
 
-Ibis writes the SQL and never executes it (decision 3). Python never loops over rows.
+Ibis writes the SQL and never executes it (decision 3). Python never loops over rows. What no file or record has a
+form for is made text in the engine: lists and groups of values as JSON, bytes as base64, everything odd as it prints.
+Errors of the data that another attempt may not meet (CustomerDataError) pass through; PayloadError is final.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +14,8 @@ import pyarrow as pa
 from connections_portal.customer_data import (
     CUSTOMER,
     CUSTOMER_ID,
+    BrokenItem,
     Column,
-    CustomerDataError,
     Engine,
     Kind,
     UnknownItem,
@@ -56,20 +58,18 @@ class Counts:
 
 def columns(engine: Engine, selection: Selection) -> list[Column]:
     """The selected columns with their types. Raises PayloadError naming what is gone."""
-    source = (Kind.TABLE, CUSTOMER) if selection.kind is Kind.SEGMENT else (selection.kind, selection.source)
-    try:
-        engine.view(selection.kind, selection.source)
-        known = {column.name: column for column in engine.columns(*source)}
-    except UnknownItem:
-        raise PayloadError(
-            f"The {selection.kind} {selection.source} is not there any more.", item=selection.source
-        ) from None
-    except CustomerDataError as error:
-        raise PayloadError(f"{selection.source}: {error.message}", item=selection.source) from None
-    missing = [name for name in selection.fields if name not in known]
+    source = (selection.kind, selection.source)
+    _there(engine, selection, *source)
+    required = selection.fields
+    if selection.kind is Kind.SEGMENT:
+        source = (Kind.TABLE, CUSTOMER)
+        _there(engine, selection, *source)
+        required = (CUSTOMER_ID, *selection.fields)
+    known = {column.name: column for column in engine.columns(*source)}
+    missing = [name for name in dict.fromkeys(required) if name not in known]
     if missing:
         raise PayloadError(
-            f"{selection.source} has no field {', '.join(missing)} any more.",
+            f"{source[1]} has no field {', '.join(missing)} any more.",
             item=selection.source,
             missing=missing,
         )
@@ -78,25 +78,37 @@ def columns(engine: Engine, selection: Selection) -> list[Column]:
     return [known[name] for name in selection.fields]
 
 
+def _there(engine: Engine, selection: Selection, kind: Kind, name: str) -> None:
+    """Raise PayloadError, in the name of the selection, when this item is gone or broken."""
+    try:
+        engine.view(kind, name)
+    except UnknownItem:
+        raise PayloadError(f"The {kind} {name} is not there any more.", item=selection.source) from None
+    except BrokenItem as error:
+        raise PayloadError(f"{name}: {error.message}", item=selection.source) from None
+
+
 def count(engine: Engine, selection: Selection) -> Counts:
-    """How many rows are selected and can be sent. A member without a profile is left out. Raises PayloadError."""
+    """How many rows are selected and can be sent. A member without a profile is left out.
+
+    Raises PayloadError, CustomerDataError.
+    """
     columns(engine, selection)
-    expression = _rows(engine, selection)
-    sendable = _number(engine, expression, selection.source)
+    sendable = _number(engine, _rows(engine, selection))
     if selection.kind is Kind.TABLE:
         return Counts(sendable, sendable)
-    selected = _number(engine, _members(engine, selection.source), selection.source)
+    selected = _number(engine, _members(engine, selection.source))
     left_out = {NO_PROFILE: selected - sendable} if selected > sendable else {}
     return Counts(selected, sendable, left_out)
 
 
 def stream(engine: Engine, selection: Selection, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-    """The selected rows as Arrow batches of at most ``batch_rows``, in no particular order. Raises PayloadError."""
+    """The selected rows as Arrow batches of at most ``batch_rows``, in no particular order.
+
+    Raises PayloadError, CustomerDataError.
+    """
     columns(engine, selection)
-    try:
-        yield from engine.stream(_sql(engine, _rows(engine, selection)), batch_rows)
-    except CustomerDataError as error:
-        raise PayloadError(f"{selection.source}: {error.message}", item=selection.source) from None
+    yield from engine.stream(_sql(engine, _rows(engine, selection)), batch_rows)
 
 
 def schema(engine: Engine, selection: Selection) -> pa.Schema:
@@ -109,10 +121,14 @@ def schema(engine: Engine, selection: Selection) -> pa.Schema:
 def _rows(engine: Engine, selection: Selection) -> Any:
     """The expression of the rows: every profile with a membership, once; or every row of the table."""
     if selection.kind is Kind.TABLE:
-        return _table(engine, Kind.TABLE, selection.source).select(*selection.fields)
+        return _sendable(_table(engine, Kind.TABLE, selection.source), selection.fields)
     customers = _table(engine, Kind.TABLE, CUSTOMER)
-    chosen = customers.semi_join(_members(engine, selection.source), CUSTOMER_ID)
-    return chosen.select(*selection.fields)
+    members = _members(engine, selection.source)
+    ids = customers[CUSTOMER_ID].type()
+    if members[CUSTOMER_ID].type() != ids:
+        # a list kept as text, say, of customers whose ids are numbers; what cannot be one has no profile
+        members = members.select(members[CUSTOMER_ID].try_cast(ids).name(CUSTOMER_ID))
+    return _sendable(customers.semi_join(members, CUSTOMER_ID), selection.fields)
 
 
 def _members(engine: Engine, segment: str) -> Any:
@@ -120,15 +136,45 @@ def _members(engine: Engine, segment: str) -> Any:
     return members.filter(members[CUSTOMER_ID].notnull()).select(CUSTOMER_ID).distinct()
 
 
+def _sendable(table: Any, fields: Sequence[str]) -> Any:
+    """These columns in this order, each of a type that has a form in files and records."""
+    import ibis
+
+    # names of functions of the engine; another dialect brings its own
+    to_json = ibis.udf.scalar.builtin(name="to_json", signature=((None,), "string"))(lambda value: ...)
+    to_base64 = ibis.udf.scalar.builtin(name="to_base64", signature=(("binary",), "string"))(lambda value: ...)
+    chosen = []
+    for name in fields:
+        column, kind = table[name], table[name].type()
+        if kind.is_nested() or kind.is_json():
+            column = to_json(column)
+        elif kind.is_binary():
+            column = to_base64(column)
+        elif kind.is_interval() or kind.is_unknown():
+            column = column.cast("string")
+        chosen.append(column.name(name))
+    return table.select(*chosen)
+
+
 def _table(engine: Engine, kind: Kind, name: str) -> Any:
     """The item as an unbound Ibis table with the schema that the engine tells."""
     # Ibis takes most of a second to import, and only runs need it
     import ibis
+
+    schema = {column.name: _type(engine.dialect, column.type) for column in engine.columns(kind, name)}
+    return ibis.table(schema, name=engine.view(kind, name))
+
+
+def _type(dialect: str, name: str) -> Any:
+    """Ibis' type for the engine's; *unknown* for what Ibis cannot handle without an extension, or not at all."""
+    import ibis.expr.datatypes as dt
     from ibis.backends.sql import datatypes
 
-    types = {"duckdb": datatypes.DuckDBType}[engine.dialect]
-    schema = {column.name: types.from_string(column.type) for column in engine.columns(kind, name)}
-    return ibis.table(schema, name=engine.view(kind, name))
+    try:
+        found = {"duckdb": datatypes.DuckDBType}[dialect].from_string(name)
+    except Exception:  # noqa: BLE001  # whatever its parser runs into: the column is sent as it prints
+        return dt.unknown
+    return dt.unknown if found.is_geospatial() else found
 
 
 def _sql(engine: Engine, expression: Any) -> str:
@@ -137,8 +183,5 @@ def _sql(engine: Engine, expression: Any) -> str:
     return str(ibis.to_sql(expression, dialect=engine.dialect))
 
 
-def _number(engine: Engine, expression: Any, item: str) -> int:
-    try:
-        return int(engine.rows(_sql(engine, expression.count().name("n").as_table()))[0][0])
-    except CustomerDataError as error:
-        raise PayloadError(f"{item}: {error.message}", item=item) from None
+def _number(engine: Engine, expression: Any) -> int:
+    return int(engine.rows(_sql(engine, expression.count().name("n").as_table()))[0][0])

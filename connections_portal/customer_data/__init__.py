@@ -1,6 +1,8 @@
 """Customer data, to read: the one door to the engine named by CUSTOMER_DATA_URL."""
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,8 +52,12 @@ SAMPLE_ROWS = 20
 # scheme of CUSTOMER_DATA_URL → adapter
 _ADAPTERS: dict[str, Callable[[Path, Limits], DuckDBEngine]] = {"duckdb": DuckDBEngine}
 
-# counts by item and identity, so that a file is counted once; a page asks for all of them
-_counts: dict[tuple[Kind, str, Identity], int] = {}
+# how long the count of a query holds (it may ask for today's date), and that a count took too long
+RECOUNT_SECONDS = 600
+
+# counts by item and identity, so that a file is counted once (a page asks for all of them), each with the moment
+# until which it holds; None stands for one that took too long
+_counts: dict[tuple[Kind, str, Identity], tuple[int | None, float]] = {}
 _counts_lock = threading.Lock()
 
 
@@ -88,8 +94,11 @@ def _open(limits: Limits) -> DuckDBEngine:
 
 @contextmanager
 def open_for_page() -> Iterator[Engine]:
-    """An engine for metadata, counts and samples: one thread, 256 MB, five seconds. Raises Unavailable."""
-    with _open(Limits()) as engine:
+    """An engine for metadata, counts and samples: one thread, 256 MB, five seconds a question. Raises Unavailable.
+
+    It may spill too: the members of a large segment, each counted once, do not fit into its memory.
+    """
+    with _open(Limits(spill=settings.SPILL_DIR, spill_mb=2_048)) as engine:
         yield engine
 
 
@@ -109,16 +118,28 @@ def open_for_run() -> Iterator[Engine]:
 def count(engine: Engine, kind: Kind, name: str) -> int:
     """Rows of a table, members of a segment (each once). Raises CustomerDataError."""
     key = (kind, name, engine.identity(kind, name))
+    is_query = any(item.is_sql for item in engine.items() if (item.kind, item.name) == (kind, name))
     with _counts_lock:
-        if key in _counts:
-            return _counts[key]
+        number, until = _counts.get(key, (None, 0.0))
+    if time.monotonic() < until:
+        if number is None:
+            raise TimedOut("It took too long to answer.")
+        return number
     what = f"count(DISTINCT {CUSTOMER_ID})" if kind is Kind.SEGMENT else "count(*)"
-    number = int(engine.rows(f"SELECT {what} FROM {quoted(engine.view(kind, name))}")[0][0])
+    try:
+        number = int(engine.rows(f"SELECT {what} FROM {quoted(engine.view(kind, name))}")[0][0])
+    except TimedOut:
+        _remember(key, None, RECOUNT_SECONDS)
+        raise
+    _remember(key, number, RECOUNT_SECONDS if is_query else math.inf)
+    return number
+
+
+def _remember(key: tuple[Kind, str, Identity], number: int | None, seconds: float) -> None:
     with _counts_lock:
         if len(_counts) > 10_000:
             _counts.clear()
-        _counts[key] = number
-    return number
+        _counts[key] = (number, time.monotonic() + seconds)
 
 
 def list_items(engine: Engine) -> list[Listed]:
@@ -138,8 +159,9 @@ def sample(engine: Engine, kind: Kind, name: str, rows: int = SAMPLE_ROWS) -> Sa
     view = quoted(engine.view(kind, name))
     if kind is Kind.SEGMENT and any(i.name == CUSTOMER and i.kind is Kind.TABLE for i in engine.items()):
         columns = [c.name for c in engine.columns(Kind.TABLE, CUSTOMER)]
-        members = f"SELECT {CUSTOMER_ID} FROM {view}"
-        query = f"SELECT * FROM {quoted(CUSTOMER)} WHERE {CUSTOMER_ID} IN ({members})"
+        # compared as text: a list kept as text may belong to customers whose ids are numbers
+        members = f"SELECT CAST({CUSTOMER_ID} AS VARCHAR) FROM {view}"
+        query = f"SELECT * FROM {quoted(CUSTOMER)} WHERE CAST({CUSTOMER_ID} AS VARCHAR) IN ({members})"
     else:
         columns = [c.name for c in engine.columns(kind, name)]
         query = f"SELECT * FROM {view}"

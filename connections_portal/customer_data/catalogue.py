@@ -2,7 +2,8 @@
 
 ``customer`` (Parquet or CSV, or a folder of Parquet files) is the unified profiles with a column ``customer_id``;
 ``segments/NAME.parquet|.csv`` holds members as ``customer_id``, ``segments/NAME.sql`` one SELECT that yields it;
-``tables/NAME.parquet|.csv`` is any other table. What is not a regular file inside the folder is not listed.
+``tables/NAME.parquet|.csv`` is any other table. What is not a regular file inside the folder is not listed, nor are
+names that begin with a dot or hold characters nobody can see (rule S23).
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ CUSTOMER = "customer"
 CUSTOMER_ID = "customer_id"
 DATA_SUFFIXES = (".parquet", ".csv")
 SQL_SUFFIX = ".sql"
+# what the engine takes for a pattern of several files
+PATTERN = "*?["
 
 Identity = tuple[tuple[str, int, int], ...]
 
@@ -26,11 +29,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Item:
-    """A segment or table: ``files`` are absolute paths, all of one format."""
+    """A segment or table: ``files`` are absolute paths, all of one format; ``problem`` says why they are not read."""
 
     kind: Kind
     name: str
     files: tuple[Path, ...]
+    problem: str = ""
 
     @property
     def label(self) -> str:
@@ -53,6 +57,7 @@ def read(folder: Path) -> dict[tuple[Kind, str], Item]:
     """Every item in the folder, the customers first, then by name. An absent folder gives nothing."""
     root = folder.resolve()
     items: dict[tuple[Kind, str], Item] = {}
+    found: dict[tuple[Kind, str], list[Path]] = {}
     customer = _customer(root)
     if customer:
         items[Kind.TABLE, CUSTOMER] = customer
@@ -62,14 +67,28 @@ def read(folder: Path) -> dict[tuple[Kind, str], Item]:
     ):
         for path in _regular_files(root, root / place, suffixes):
             if (kind, path.stem) != (Kind.TABLE, CUSTOMER):
-                items.setdefault((kind, path.stem), Item(kind, path.stem, (path,)))
+                found.setdefault((kind, path.stem), []).append(path)
+    for (kind, name), paths in found.items():
+        items[kind, name] = _item(kind, name, paths[:1], ambiguous=len(paths) > 1)
     return items
 
 
 def _customer(root: Path) -> Item | None:
     single = [p for p in _regular_files(root, root, DATA_SUFFIXES) if p.stem == CUSTOMER]
-    parts = single[:1] or _regular_files(root, root / CUSTOMER, (".parquet",))
-    return Item(Kind.TABLE, CUSTOMER, tuple(parts)) if parts else None
+    folder = _regular_files(root, root / CUSTOMER, (".parquet",))
+    parts = single[:1] or folder
+    ambiguous = len(single) + bool(folder) > 1
+    return _item(Kind.TABLE, CUSTOMER, parts, ambiguous=ambiguous) if parts else None
+
+
+def _item(kind: Kind, name: str, files: list[Path], *, ambiguous: bool) -> Item:
+    """The item, with its problem if what it stands for is not certain: people would be sent who are not meant."""
+    problem = ""
+    if ambiguous:
+        problem = "There is more than one file with this name. Keep one of them."
+    elif any(character in str(path) for path in files for character in PATTERN):
+        problem = "The name of the file or its folder holds one of * ? [ and would stand for other files too."
+    return Item(kind, name, tuple(files), problem)
 
 
 def _regular_files(root: Path, folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
@@ -78,7 +97,13 @@ def _regular_files(root: Path, folder: Path, suffixes: tuple[str, ...]) -> list[
         return []
     found = []
     for path in sorted(folder.iterdir()):
-        resolved = path.resolve()
-        if path.suffix in suffixes and resolved.is_file() and resolved.is_relative_to(root):
+        # a name that cannot be printed: control, bidi and zero-width characters, bytes that are no UTF-8
+        if path.suffix not in suffixes or path.name.startswith(".") or not path.name.isprintable():
+            continue
+        try:
+            resolved = path.resolve()
+        except (OSError, RuntimeError):  # a link that leads to itself
+            continue
+        if resolved.is_file() and resolved.is_relative_to(root):
             found.append(resolved if path.is_symlink() else path)
     return found

@@ -33,12 +33,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one engine may take: threads, megabytes of memory, seconds per question (None: no limit), spill folder."""
+    """What one engine may take: threads, megabytes of memory, seconds per question (None: no limit).
+
+    ``spill`` is the folder it may fall back on when memory runs short, ``spill_mb`` how much it may put there.
+    """
 
     threads: int = 1
     memory_mb: int = 256
     seconds: float | None = 5.0
     spill: Path | None = None
+    spill_mb: int = 8_192
 
 
 class Engine(Protocol):
@@ -82,11 +86,16 @@ class DuckDBEngine:
         self._limits = limits
         self._items = catalogue.read(folder)
         self._views: dict[tuple[Kind, str], str] = {}
+        self._taken: set[str] = set()
         self._broken: dict[tuple[Kind, str], str] = {}
         config: dict[str, Any] = {"threads": limits.threads, "memory_limit": f"{limits.memory_mb}MB"}
         if limits.spill:
-            limits.spill.mkdir(parents=True, exist_ok=True)
+            try:
+                limits.spill.mkdir(parents=True, exist_ok=True)
+            except OSError:
+                raise Unavailable("The spill folder (SPILL_DIR) cannot be made.") from None
             config["temp_directory"] = str(limits.spill)
+            config["max_temp_directory_size"] = f"{limits.spill_mb}MB"
         self._db = duckdb.connect(":memory:", config=config)
         try:
             self._open()
@@ -112,13 +121,14 @@ class DuckDBEngine:
         for statement in (
             "SET autoinstall_known_extensions = false",
             "SET autoload_known_extensions = false",
+            "SET allow_persistent_secrets = false",
             "SET python_enable_replacements = false",
             "SET preserve_insertion_order = false",
             f"SET allowed_paths = [{listed}]",
             "SET enable_external_access = false",
         ):
             self._db.execute(statement)
-        # queries are made last: they may read the customers and tables, and nothing of each other
+        # tables first: one of them may not take the name of the customers; queries last: they read the others
         for key, item in sorted(self._items.items(), key=lambda pair: pair[1].is_sql):
             self._make_view(key, item)
         self._db.execute("SET lock_configuration = true")
@@ -126,15 +136,35 @@ class DuckDBEngine:
     def _make_view(self, key: tuple[Kind, str], item: Item) -> None:
         view = item.name if item.kind is Kind.TABLE else f"segment:{item.name}"
         try:
-            source = self._query(item) if item.is_sql else _reader(item)
-            self._db.execute(f"CREATE VIEW {_name(view)} AS {source}")
+            if item.problem:
+                raise BrokenItem(item.problem)
             if item.kind is Kind.SEGMENT:
-                self._db.execute(f"SELECT {CUSTOMER_ID} FROM {_name(view)} LIMIT 0")
-        except (duckdb.Error, BrokenItem, OSError, UnicodeDecodeError) as error:
+                # the members and nothing else, under the one name whatever its case in the file
+                source = self._define(f"source of {view}", self._query(item) if item.is_sql else _reader(item))
+                self._define(view, f"SELECT {CUSTOMER_ID} AS {CUSTOMER_ID} FROM {_name(source)}")
+            else:
+                self._define(view, self._table(item))
+        except (duckdb.Error, BrokenItem, OSError, UnicodeError) as error:
             self._broken[key] = error.message if isinstance(error, BrokenItem) else "The file cannot be read."
-            self._db.execute(f"DROP VIEW IF EXISTS {_name(view)}")
         else:
             self._views[key] = view
+
+    def _define(self, view: str, source: str) -> str:
+        """Make a view; returns its name. The engine does not tell capital from small letters in names."""
+        if view.casefold() in self._taken:
+            raise BrokenItem("There is another name that differs in nothing but capital letters.")
+        self._db.execute(f"CREATE VIEW {_name(view)} AS {source}")
+        self._taken.add(view.casefold())
+        return view
+
+    def _table(self, item: Item) -> str:
+        """How a table is read. Customers' ids are text or whole numbers, never what else a CSV file looks like."""
+        source = _reader(item)
+        if item.name != CUSTOMER or item.files[0].suffix != ".csv":
+            return source
+        types = {row[0]: str(row[1]) for row in self._db.execute(f"DESCRIBE {source}").fetchall()}
+        exact = words_for(types.get(CUSTOMER_ID, "VARCHAR")) in ("text", "whole number")
+        return source if exact else _reader(item, f"types = {{'{CUSTOMER_ID}': 'VARCHAR'}}")
 
     def _query(self, item: Item) -> str:
         """The one SELECT of a segment written as a query."""
@@ -144,7 +174,7 @@ class DuckDBEngine:
         statements = self._db.extract_statements(text)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise BrokenItem("A segment is one SELECT and nothing else.")
-        return f"SELECT * FROM ({text.strip().rstrip(';')}\n) AS members"
+        return text.removeprefix("\ufeff")
 
     def items(self) -> list[Item]:
         """See ``Engine.items``."""
@@ -170,7 +200,7 @@ class DuckDBEngine:
         item = self._items[kind, name]
         parts = [item]
         if item.is_sql:
-            parts += [other for other in self._items.values() if not other.is_sql]
+            parts += [other for other in self._items.values() if other is not item]
         elif kind is Kind.SEGMENT and (Kind.TABLE, CUSTOMER) in self._items:
             parts.append(self._items[Kind.TABLE, CUSTOMER])
         try:
@@ -182,19 +212,26 @@ class DuckDBEngine:
         """See ``Engine.rows``."""
         with self._limited():
             # over Arrow: DuckDB's own conversion of times with a zone needs one more package
-            answer = self._db.sql(sql).to_arrow_table()
+            answer = self._select(sql).to_arrow_table()
         return list(zip(*(column.to_pylist() for column in answer.columns), strict=True))
 
     def stream(self, sql: str, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """See ``Engine.stream``."""
         with self._limited():
             # the relation, not execute(): the latter would copy every row once more on the way to Arrow
-            yield from self._db.sql(sql).to_arrow_reader(batch_rows)
+            yield from self._select(sql).to_arrow_reader(batch_rows)
 
     def schema(self, sql: str) -> pa.Schema:
         """See ``Engine.schema``."""
         with self._limited():
-            return self._db.sql(sql).to_arrow_table().schema
+            return self._select(sql).to_arrow_table().schema
+
+    def _select(self, sql: str) -> duckdb.DuckDBPyRelation:
+        """The relation of one SELECT (or DESCRIBE, which the parser counts among them); refuses all else."""
+        statements = self._db.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise BrokenItem("The engine answers one SELECT at a time.")
+        return self._db.sql(sql)
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
@@ -206,9 +243,9 @@ class DuckDBEngine:
         try:
             yield
         except duckdb.InterruptException:
-            raise TimedOut("Counting took too long.") from None
+            raise TimedOut("It took too long to answer.") from None
         except duckdb.OutOfMemoryException:
-            raise Unavailable("The engine has too little memory (ENGINE_MEMORY_MB).") from None
+            raise Unavailable("The engine has too little memory or spill space.") from None
         except duckdb.Error as error:
             raise BrokenItem(f"The data cannot be read ({type(error).__name__}).") from None
         finally:
@@ -229,13 +266,16 @@ def _text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _reader(item: Item) -> str:
+def _reader(item: Item, *options: str) -> str:
+    # no columns out of the folders' names; members' ids as they stand in the file: "1E5" is no number
     paths = ", ".join(_text(str(path)) for path in item.files)
-    if item.files[0].suffix == ".csv":
-        return (
-            f"SELECT * FROM read_csv([{paths}], header = true, auto_detect = true, max_line_size = 1000000)"
-        )
-    return f"SELECT * FROM read_parquet([{paths}])"
+    options = (f"[{paths}]", "hive_partitioning = false", *options)
+    if item.files[0].suffix != ".csv":
+        return f"SELECT * FROM read_parquet({', '.join(options)})"
+    options += ("header = true", "auto_detect = true", "max_line_size = 1000000")
+    if item.kind is Kind.SEGMENT:
+        options += ("all_varchar = true",)
+    return f"SELECT * FROM read_csv({', '.join(options)})"
 
 
 _WORDS = (
@@ -248,12 +288,19 @@ _WORDS = (
     ("FLOAT", "decimal number"),
     ("VARCHAR", "text"),
     ("UUID", "text"),
+    ("ENUM", "text"),
+    ("JSON", "text"),
     ("BLOB", "binary"),
+    ("STRUCT", "group of values"),
+    ("MAP", "group of values"),
+    ("INTERVAL", "duration"),
 )
 
 
 def words_for(type_name: str) -> str:
     """The engine's type in words for people."""
+    if type_name.endswith("]"):
+        return "list"
     if type_name.endswith(("INT", "INTEGER")):
         return "whole number"
     return next((words for prefix, words in _WORDS if type_name.startswith(prefix)), type_name.lower())

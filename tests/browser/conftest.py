@@ -17,17 +17,8 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Response, 
 from pytest_django.live_server_helper import LiveServer
 
 from connections_portal.models import User
+from tests.browser.running import CHROMIUM_ARGS
 
-CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # Chromium reports every answer 4xx to the console. Tests provoke some on purpose, and look at them.

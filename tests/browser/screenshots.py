@@ -11,9 +11,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.conftest import CHROMIUM_ARGS
 from tests.browser.pages import prepare, visit
-from tests.browser.running import ROOT, Portal, running_portal
+from tests.browser.running import CHROMIUM_ARGS, ROOT, Portal, running_portal
 
 FOLDER = ROOT / "var" / "screenshots"
 WIDTHS = (1440, 390)

@@ -1,0 +1,168 @@
+"""A canary secret, and a canary place, through every page, log, row, message and file.
+
+The secret may be nowhere but in its encrypted row. Host, port, account and folder may be on pages for administrators
+and in the rows that have to hold them, and nowhere that anybody else can look (rules S6, S12; D9, D13, D19).
+"""
+
+import base64
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.db import connection as database
+from django.test import Client
+from django.urls import reverse
+
+from connections.models import Connection
+from connections_portal.models import AuditEntry, User
+from connections_portal.sandbox.server import Faults, SandboxServer
+from exports.models import Export, ExportRun
+from exports.operations.execute import execute_run
+from tests.runs.helpers import make_export
+from tests.test_access_matrix import MATRIX, address
+
+SECRET = "c4nary-Secret-9f3b7e"
+ACCOUNT = "canaryaccount"
+FOLDER = "canaryfolder"
+ENCODED = (SECRET, base64.b64encode(SECRET.encode()).decode().rstrip("="), SECRET.encode().hex())
+# Where the place of a connection has to be kept.
+KEEPS_THE_PLACE = {
+    "connections_connection",
+    "connections_connectiondraft",
+    "connections_consent",
+    "connections_portal_auditentry",
+    "django_session",
+    # in the column with details, which only administrators are shown
+    "exports_exportrun",
+    "exports_exportattempt",
+}
+
+
+def set_up(client: Client, port: int, said: list[bytes]) -> None:
+    """Through the pages, as a person does, with a wrong password first."""
+    url = reverse("connections:set_up", args=["sftp"])
+    form = {
+        "name": "Newsletter",
+        "access": "contributors",
+        "auth_method": "password",
+        "username": ACCOUNT,
+        "hostname": f"127.0.0.1:{port}",
+        "export_folder": FOLDER,
+        "password": SECRET + "-wrong",
+    }
+
+    def post(**more: str) -> str:
+        answer = client.post(url, form | more, headers={"HX-Request": "true"})
+        said.append(answer.content)
+        return answer.content.decode()
+
+    page = post(action="verify")
+    form["draft"] = page.split('name="draft" value="')[1].split('"')[0]
+    form["fingerprint"] = page.split('name="fingerprint" value="')[1].split('"')[0]
+    assert "Sign-in" in post(action="trust") or "sign" in said[-1].decode()
+    form["password"] = SECRET
+    post(action="verify")
+    form["password"] = ""
+    page = post(action="save")
+    form["wording"] = page.split('name="wording" value="')[1].split('"')[0]
+    answer = client.post(url, form | {"action": "save", "agree": "on"})
+    assert answer.status_code == 303, answer.content.decode()
+
+
+def rows() -> dict[str, str]:
+    """Every row of every table as text, by table."""
+    found = {}
+    with database.cursor() as cursor:
+        for table in database.introspection.table_names():
+            cursor.execute(f'SELECT * FROM "{table}"')
+            found[table] = repr(cursor.fetchall())
+    return found
+
+
+def look_everywhere(client: Client, export: Export) -> Iterator[bytes]:
+    """Every page of the portal, and every run of the export."""
+    for name in MATRIX:
+        yield client.get(address(name, export)).content
+    for run in ExportRun.objects.all():
+        for name in ("exports:run", "exports:run_status"):
+            yield client.get(reverse(name, args=[export.uuid, run.uuid])).content
+
+
+def look_into_the_admin(client: Client, export: Export) -> Iterator[bytes]:
+    """What support staff see of each."""
+    assert export.connection is not None
+    rows = {
+        "connections_connection": export.connection.pk,
+        "connections_consent": export.connection.consent_id,
+        "exports_export": export.pk,
+        "exports_exportrun": export.runs.order_by("-pk")[0].pk,
+        "connections_portal_auditentry": AuditEntry.objects.latest("pk").pk,
+    }
+    for model, row in rows.items():
+        yield client.get(reverse(f"admin:{model}_changelist")).content
+        yield client.get(reverse(f"admin:{model}_change", args=[row])).content
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_sings(
+    admin: User,
+    contributor: User,
+    viewer: User,
+    support: User,
+    customer_data: Path,
+    tmp_path: Path,
+    allow_outgoing: Callable[[int], None],
+    client_of: Callable[[User | None], Client],
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    to_admin: list[bytes] = []
+    to_others: list[bytes] = []
+    box = SandboxServer(tmp_path / "box", username=ACCOUNT, password=SECRET, faults=Faults())
+    with box:
+        allow_outgoing(box.port)
+        set_up(client_of(admin), box.port, to_admin)
+        connection = Connection.objects.get()
+        export = make_export(connection, actor=contributor)
+        client_of(contributor).post(reverse("exports:run_now", args=[export.uuid]))
+        assert execute_run(run_id=ExportRun.objects.get().pk, worker="test") == "successful"
+        delivered = b"".join(path.read_bytes() for path in box.files.rglob("*") if path.is_file())
+        box.faults.refuse_sign_in = True
+        client_of(contributor).post(reverse("exports:run_now", args=[export.uuid]))
+        assert execute_run(run_id=ExportRun.objects.order_by("pk").last().pk, worker="test") == "failed"  # type: ignore[union-attr]
+
+    for user in (admin, contributor, viewer, support):
+        (to_admin if user is admin else to_others).extend(look_everywhere(client_of(user), export))
+    to_others.extend(look_into_the_admin(client_of(support), export))
+
+    printed = "".join(capfd.readouterr())
+    logged = caplog.text + printed
+    assert "Newsletter" in b"".join(to_others).decode()
+    assert ACCOUNT in b"".join(to_admin).decode()
+
+    everywhere = {
+        "pages": b"".join(to_admin + to_others).decode(),
+        "logs": logged,
+        "delivered files": delivered.decode("latin-1"),
+        "sessions": repr([session.get_decoded() for session in Session.objects.all()]),
+        **rows(),
+    }
+    for place, text in everywhere.items():
+        for form_of_it in ENCODED:
+            assert form_of_it not in text, f"the secret is in {place}"
+    for path in [
+        *Path(str(database.settings_dict["NAME"])).parent.glob("portal-test-*"),
+        *tmp_path.rglob("*"),
+    ]:
+        if path.is_file():
+            assert SECRET.encode() not in path.read_bytes(), f"the secret is in {path.name}"
+
+    places = (ACCOUNT, FOLDER, f":{box.port}", "127.0.0.1")
+    others = {"pages for others": b"".join(to_others).decode(), "logs": logged}
+    others |= {table: text for table, text in rows().items() if table not in KEEPS_THE_PLACE}
+    for place, text in others.items():
+        for canary in places:
+            assert canary not in text, f"{canary} is in {place}"
