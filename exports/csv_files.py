@@ -2,7 +2,8 @@
 
 The dialect (design: Files): UTF-8 without byte-order mark, CRLF, a header, header and strings quoted with ``"``
 doubled inside, NULL as nothing at all and the empty string as ``""``, ``true`` and ``false``, dates and times as
-ISO 8601 (``Z`` where the column knows its zone, no suffix where it does not). RFC 4180 otherwise.
+ISO 8601 (``Z`` where the column knows its zone, no suffix where it does not), or nothing outside the years 1 to 9999,
+"infinity" among them, for which ISO 8601 has no form. RFC 4180 otherwise.
 """
 
 import hashlib
@@ -21,6 +22,9 @@ from isal import igzip
 MAX_FILES = 5
 ROWS_PER_FILE = 2_000_000
 MODEL = "model.json"
+# days since 1970 of 0001-01-01 and 9999-12-31
+FIRST_DAY, LAST_DAY = -719_162, 2_932_896
+SECONDS_A_DAY = 86_400
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 
 
@@ -143,6 +147,8 @@ def _written(batch: pa.RecordBatch) -> pa.RecordBatch:
     columns = []
     for column in batch.columns:
         kind = column.type
+        if pa.types.is_date32(kind) or pa.types.is_timestamp(kind):
+            column = _with_a_form(column)
         if pa.types.is_timestamp(kind):
             utc = column.cast(pa.timestamp(kind.unit, tz="UTC")) if kind.tz else column
             # "2026-03-04 05:06:07Z": only the blank in the middle has to change, which is far quicker than strftime
@@ -152,6 +158,19 @@ def _written(batch: pa.RecordBatch) -> pa.RecordBatch:
             column = column.cast(pa.string())
         columns.append(column)
     return pa.RecordBatch.from_arrays(columns, schema=_written_schema(batch.schema))
+
+
+def _with_a_form(column: pa.Array) -> pa.Array:
+    """Dates or times with null in place of those outside the years 1 to 9999."""
+    kind = column.type
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":  # years 1677 to 2262
+        return column
+    is_date = pa.types.is_date32(kind)
+    a_day = 1 if is_date else SECONDS_A_DAY * {"s": 1, "ms": 10**3, "us": 10**6}[kind.unit]
+    numbers = column.cast(pa.int32() if is_date else pa.int64())
+    late = pc.greater_equal(numbers, (LAST_DAY + 1) * a_day)
+    outside = pc.or_(late, pc.less(numbers, FIRST_DAY * a_day))
+    return pc.if_else(outside, pa.scalar(None, kind), column)
 
 
 def divide(batches: Iterable[pa.RecordBatch], shares: Sequence[int]) -> Iterator[tuple[int, pa.RecordBatch]]:

@@ -69,7 +69,7 @@ def columns(engine: Engine, selection: Selection) -> list[Column]:
     missing = [name for name in dict.fromkeys(required) if name not in known]
     if missing:
         raise PayloadError(
-            f"{source[1]} has no field {', '.join(missing)} any more.",
+            f"{selection.source} has no field {', '.join(missing)} any more.",
             item=selection.source,
             missing=missing,
         )
@@ -141,8 +141,9 @@ def _sendable(table: Any, fields: Sequence[str]) -> Any:
     import ibis
 
     # names of functions of the engine; another dialect brings its own
-    to_json = ibis.udf.scalar.builtin(name="to_json", signature=((None,), "string"))(lambda value: ...)
-    to_base64 = ibis.udf.scalar.builtin(name="to_base64", signature=(("binary",), "string"))(lambda value: ...)
+    function = ibis.udf.scalar.builtin
+    to_json = function(name="to_json", signature=((None,), "string"))(lambda value: ...)
+    to_base64 = function(name="to_base64", signature=(("binary",), "string"))(lambda value: ...)
     chosen = []
     for name in fields:
         column, kind = table[name], table[name].type()

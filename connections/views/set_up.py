@@ -198,8 +198,6 @@ def _context(request: PortalRequest, form: SetUpForm) -> dict[str, Any]:
     values = request.POST.dict() if form.is_bound else dict(form.initial)
     wording = consent.wording(connector, connector.consent_target(values))
     agreed = request.POST.get("agree") == "on" and request.POST.get("wording") == wording.hash
-    needed = [] if verified else [_("Verify")]
-    needed += [] if agreed else [_("I agree")]
     return {
         "form": form,
         "type": type_facts(connector),
@@ -211,7 +209,6 @@ def _context(request: PortalRequest, form: SetUpForm) -> dict[str, Any]:
         "unticked": bool(request.POST.get("agree"))
         and not agreed
         and request.POST.get("wording") != wording.hash,
-        "needed": ", ".join(needed),
         "url": _url(request, connector),
         "cancel_url": reverse("connections:discover"),
     }

@@ -65,17 +65,17 @@ def read(folder: Path) -> dict[tuple[Kind, str], Item]:
         (Kind.TABLE, "tables", DATA_SUFFIXES),
         (Kind.SEGMENT, "segments", (*DATA_SUFFIXES, SQL_SUFFIX)),
     ):
-        for path in _regular_files(root, root / place, suffixes):
-            if (kind, path.stem) != (Kind.TABLE, CUSTOMER):
-                found.setdefault((kind, path.stem), []).append(path)
+        for name, path in _regular_files(root, root / place, suffixes):
+            if (kind, name) != (Kind.TABLE, CUSTOMER):
+                found.setdefault((kind, name), []).append(path)
     for (kind, name), paths in found.items():
         items[kind, name] = _item(kind, name, paths[:1], ambiguous=len(paths) > 1)
     return items
 
 
 def _customer(root: Path) -> Item | None:
-    single = [p for p in _regular_files(root, root, DATA_SUFFIXES) if p.stem == CUSTOMER]
-    folder = _regular_files(root, root / CUSTOMER, (".parquet",))
+    single = [path for name, path in _regular_files(root, root, DATA_SUFFIXES) if name == CUSTOMER]
+    folder = [path for _name, path in _regular_files(root, root / CUSTOMER, (".parquet",))]
     parts = single[:1] or folder
     ambiguous = len(single) + bool(folder) > 1
     return _item(Kind.TABLE, CUSTOMER, parts, ambiguous=ambiguous) if parts else None
@@ -91,8 +91,11 @@ def _item(kind: Kind, name: str, files: list[Path], *, ambiguous: bool) -> Item:
     return Item(kind, name, tuple(files), problem)
 
 
-def _regular_files(root: Path, folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files of these formats directly in ``folder`` which, links resolved, lie inside ``root``."""
+def _regular_files(root: Path, folder: Path, suffixes: tuple[str, ...]) -> list[tuple[str, Path]]:
+    """Names and files of these formats directly in ``folder`` which, links resolved, lie inside ``root``.
+
+    A link keeps its own name and stands for the file it leads to now.
+    """
     if not folder.is_dir() or not folder.resolve().is_relative_to(root):
         return []
     found = []
@@ -104,6 +107,6 @@ def _regular_files(root: Path, folder: Path, suffixes: tuple[str, ...]) -> list[
             resolved = path.resolve()
         except (OSError, RuntimeError):  # a link that leads to itself
             continue
-        if resolved.is_file() and resolved.is_relative_to(root):
-            found.append(resolved if path.is_symlink() else path)
+        if resolved.is_file() and resolved.is_relative_to(root) and resolved.suffix == path.suffix:
+            found.append((path.stem, resolved))
     return found

@@ -95,7 +95,6 @@ class DuckDBEngine:
             except OSError:
                 raise Unavailable("The spill folder (SPILL_DIR) cannot be made.") from None
             config["temp_directory"] = str(limits.spill)
-            config["max_temp_directory_size"] = f"{limits.spill_mb}MB"
         self._db = duckdb.connect(":memory:", config=config)
         try:
             self._open()
@@ -117,6 +116,9 @@ class DuckDBEngine:
         paths = [str(path) for item in self._items.values() for path in item.files if not item.is_sql]
         if self._limits.spill is None:
             self._db.execute("SET temp_directory = ''")
+        else:
+            # given to connect() it would be shown and not obeyed
+            self._db.execute(f"SET max_temp_directory_size = '{self._limits.spill_mb}MB'")
         listed = ", ".join(_text(path) for path in paths)
         for statement in (
             "SET autoinstall_known_extensions = false",
@@ -140,8 +142,9 @@ class DuckDBEngine:
                 raise BrokenItem(item.problem)
             if item.kind is Kind.SEGMENT:
                 # the members and nothing else, under the one name whatever its case in the file
-                source = self._define(f"source of {view}", self._query(item) if item.is_sql else _reader(item))
-                self._define(view, f"SELECT {CUSTOMER_ID} AS {CUSTOMER_ID} FROM {_name(source)}")
+                source = self._query(item) if item.is_sql else _reader(item)
+                whole = self._define(f"source of {view}", source)
+                self._define(view, f"SELECT {CUSTOMER_ID} AS {CUSTOMER_ID} FROM {_name(whole)}")
             else:
                 self._define(view, self._table(item))
         except (duckdb.Error, BrokenItem, OSError, UnicodeError) as error:
@@ -152,7 +155,7 @@ class DuckDBEngine:
     def _define(self, view: str, source: str) -> str:
         """Make a view; returns its name. The engine does not tell capital from small letters in names."""
         if view.casefold() in self._taken:
-            raise BrokenItem("There is another name that differs in nothing but capital letters.")
+            raise BrokenItem("Another file has this name, or one that differs in capital letters only.")
         self._db.execute(f"CREATE VIEW {_name(view)} AS {source}")
         self._taken.add(view.casefold())
         return view
@@ -293,6 +296,7 @@ _WORDS = (
     ("BLOB", "binary"),
     ("STRUCT", "group of values"),
     ("MAP", "group of values"),
+    ("VARIANT", "group of values"),
     ("INTERVAL", "duration"),
 )
 

@@ -51,6 +51,9 @@ def _free_port() -> int:
 def running_portal(var_dir: Path) -> Iterator[Portal]:
     """Start the portal on ``var_dir`` and a free port, and stop it at the end as Ctrl-C does."""
     port = _free_port()
+    # a port of its own for the sandbox: two portals that start at the same moment would take the same one
+    (var_dir / "sandbox").mkdir(parents=True)
+    (var_dir / "sandbox" / "port").write_text(f"{_free_port()}\n")
     unset = {
         "SECRET_KEY",
         "CONNECTION_SECRET_KEYS",

@@ -65,6 +65,42 @@ def test_the_dialect_to_the_byte() -> None:
     )
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_times_without_an_iso_form_are_left_empty(unit: str) -> None:
+    a_second = {"s": 1, "ms": 10**3, "us": 10**6}[unit]
+    first, last = -62_135_596_800, 253_402_300_799
+    seconds = [first - 1, first, last, last + 1, None]
+    endless = 9_223_372_036_854_775_807
+    table = pa.table(
+        {
+            "at": pa.array([None if s is None else s * a_second for s in seconds] + [endless]).cast(
+                pa.timestamp(unit)
+            ),
+            "day": pa.array([-719_163, -719_162, 2_932_896, 2_932_897, None, 2_147_483_647], pa.int32()).cast(
+                pa.date32()
+            ),
+        }
+    )
+    data, encoder = encode(table)
+    fraction = {"s": "", "ms": ".000", "us": ".000000"}[unit]
+    assert data.decode().split("\r\n") == [
+        '"at","day"',
+        ",",
+        f'"0001-01-01T00:00:00{fraction}",0001-01-01',
+        f'"9999-12-31T23:59:59{fraction}",9999-12-31',
+        ",",
+        ",",
+        ",",
+        "",
+    ]
+    assert encoder.rows == 6
+
+
+def test_names_of_columns_are_quoted_too() -> None:
+    data, _encoder = encode(pa.table({'a"b,c': ["x"], "two\nlines": [1]}))
+    assert next(csv.reader(io.StringIO(data.decode(), newline=""))) == ['a"b,c', "two\nlines"]
+
+
 @pytest.mark.parametrize("gzipped", [False, True])
 def test_size_and_digest_are_those_of_the_file(gzipped: bool) -> None:
     data, encoder = encode(pa.Table.from_pylist(ROWS * 500), batch=100, gzipped=gzipped)

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from connections_portal.customer_data import CustomerDataError, Kind
@@ -37,21 +40,75 @@ def engine(folder: Path) -> Iterator[DuckDBEngine]:
         "SELECT * FROM read_csv('{folder}/../secret.csv')",
         "SELECT * FROM read_csv('https://example.com/x.csv')",
         "SELECT * FROM canary",
+        "SELECT * FROM sniff_csv('{outside}')",
+        "SELECT * FROM parquet_metadata('{folder}/*.parquet')",
+        "SELECT * FROM query($$COPY customer TO '{folder}/out.csv'$$)",
+    ],
+)
+def test_a_query_reads_nothing_but_what_is_listed(engine: DuckDBEngine, folder: Path, query: str) -> None:
+    with pytest.raises(CustomerDataError):
+        engine.rows(query.format(outside=folder.parent / "secret.csv", folder=folder))
+    assert not (folder / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
         "COPY customer TO '{folder}/out.csv'",
-        "COPY (SELECT 1) TO '/tmp/portal-out.csv'",
-        "ATTACH '/tmp/portal-other.db'",
+        "COPY (SELECT 'x' AS customer_id) TO '{folder}/segments/newsletter.csv'",
+        "EXPORT DATABASE '{folder}/out.csv'",
+        "ATTACH '{folder}/out.csv'",
         "INSTALL httpfs",
         "LOAD httpfs",
         "SET threads = 8",
         "SET memory_limit = '64GB'",
         "SET enable_external_access = true",
+        "SET allowed_directories = ['/']",
+        "SET python_enable_replacements = true",
         "RESET lock_configuration",
+        "CALL enable_logging(storage = 'file', storage_path = '{folder}/out.csv')",
+        "CREATE PERSISTENT SECRET s (TYPE http, BEARER_TOKEN 'x')",
     ],
 )
-def test_the_engine_refuses(engine: DuckDBEngine, folder: Path, query: str) -> None:
+def test_what_is_no_select_is_refused_by_the_portal_and_by_the_lock(
+    engine: DuckDBEngine, folder: Path, statement: str
+) -> None:
+    text = statement.format(folder=folder)
+    before = (folder / "segments" / "newsletter.csv").read_bytes()
     with pytest.raises(CustomerDataError):
-        engine.rows(query.format(outside=folder.parent / "secret.csv", folder=folder))
+        engine.rows(text)
+    with pytest.raises(duckdb.Error):  # the lock itself, behind the portal's own check
+        engine._db.execute(text)
     assert not (folder / "out.csv").exists()
+    assert (folder / "segments" / "newsletter.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "text", ["DROP VIEW customer", "SELECT 1; SELECT 2", "SET VARIABLE a = 1", "CHECKPOINT", ""]
+)
+def test_a_question_is_one_select(engine: DuckDBEngine, text: str) -> None:
+    for ask in (engine.rows, engine.schema, lambda sql: list(engine.stream(sql))):
+        with pytest.raises(CustomerDataError):
+            ask(text)
+    assert engine.rows("SELECT count(*) FROM customer") == [(4,)]
+
+
+@pytest.mark.parametrize("name", ["lo*", "l?yal", "[l]oyal"])
+def test_a_name_that_is_a_pattern_reads_no_other_file(folder: Path, name: str) -> None:
+    pq.write_table(pa.table({"customer_id": ["c4"]}), folder / "segments" / f"{name}.parquet")
+    with DuckDBEngine(folder, Limits()) as engine:
+        with pytest.raises(CustomerDataError, match="other files"):
+            engine.view(Kind.SEGMENT, name)
+        assert engine.rows(f'SELECT count(*) FROM "{engine.view(Kind.SEGMENT, "loyal")}"') == [(4,)]
+
+
+def test_spilling_has_a_limit(folder: Path, tmp_path: Path) -> None:
+    large = "SELECT count(*) FROM (SELECT DISTINCT md5(i::VARCHAR) FROM range(2000000) t(i))"
+    limits = {"memory_mb": 40, "seconds": None, "spill": tmp_path / "spill"}
+    with DuckDBEngine(folder, Limits(**limits)) as engine:
+        assert engine.rows(large) == [(2_000_000,)]
+    with DuckDBEngine(folder, Limits(**limits, spill_mb=1)) as engine, pytest.raises(CustomerDataError):
+        engine.rows(large)
 
 
 @pytest.mark.parametrize(
