@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connections import secret_store
+from connections import connectors, secret_store
 from connections.connectors.base import N_, Connector
 from connections.connectors.errors import ConnectorError, TryLater
 from connections.models import Connection, State
@@ -106,6 +106,13 @@ def _refuses(run: ExportRun) -> Refusal | None:
             N_("The export has no connection."),
             N_("Add a connection to the export."),
             editor,
+        )
+    if connectors.get(connection.type_key) is None:
+        return Refusal(
+            "unknown_type",
+            N_("This connection type does not exist any more."),
+            N_("Move the export to another connection."),
+            administrator,
         )
     if connection.epoch != run.connection_epoch:
         return Refusal(

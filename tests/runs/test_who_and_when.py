@@ -43,6 +43,10 @@ def consent_gone(delivery: Delivery) -> None:
     Connection.objects.update(consent=None, state=State.PAUSED)
 
 
+def type_gone(delivery: Delivery) -> None:
+    Connection.objects.update(type_key="retired")
+
+
 def target_changed(delivery: Delivery) -> None:
     Connection.objects.update(epoch=2)
 
@@ -55,6 +59,7 @@ def target_changed(delivery: Delivery) -> None:
         (not_verified, "not_verified", WhoActs.ADMINISTRATOR),
         (consent_for_another_target, "no_consent", WhoActs.ADMINISTRATOR),
         (consent_gone, "paused", WhoActs.ADMINISTRATOR),
+        (type_gone, "unknown_type", WhoActs.ADMINISTRATOR),
         (target_changed, "connection_changed", WhoActs.EDITOR),
     ],
 )

@@ -1,6 +1,7 @@
 """S22: the engine reads what the portal listed and nothing else, by single SELECTs, and cannot be reconfigured."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -104,10 +105,10 @@ def test_a_name_that_is_a_pattern_reads_no_other_file(folder: Path, name: str) -
 
 def test_spilling_has_a_limit(folder: Path, tmp_path: Path) -> None:
     large = "SELECT count(*) FROM (SELECT DISTINCT md5(i::VARCHAR) FROM range(2000000) t(i))"
-    limits = {"memory_mb": 40, "seconds": None, "spill": tmp_path / "spill"}
-    with DuckDBEngine(folder, Limits(**limits)) as engine:
+    limits = Limits(memory_mb=40, seconds=None, spill=tmp_path / "spill")
+    with DuckDBEngine(folder, limits) as engine:
         assert engine.rows(large) == [(2_000_000,)]
-    with DuckDBEngine(folder, Limits(**limits, spill_mb=1)) as engine, pytest.raises(CustomerDataError):
+    with DuckDBEngine(folder, replace(limits, spill_mb=1)) as engine, pytest.raises(CustomerDataError):
         engine.rows(large)
 
 
