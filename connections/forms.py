@@ -95,7 +95,7 @@ class SetUpForm(forms.Form):
         """Say at each secret's field what the draft keeps of it now."""
         for field in self.connector.fields:
             if field.secret and (kept := self._kept_until(field)):
-                self.fields[field.key].help_text = kept
+                self[field.key].help_text = kept
 
     @property
     def settings_are_valid(self) -> bool:
