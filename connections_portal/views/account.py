@@ -96,6 +96,6 @@ def set_theme(request: HttpRequest) -> HttpResponse:
 
 
 def _local_url(request: HttpRequest, url: str) -> str:
-    """``url`` if it stays on this site, else nothing."""
+    """``url`` if it is an address of this site, else nothing; a bare word would be taken for a view's name."""
     allowed: dict[str, Any] = {"allowed_hosts": {request.get_host()}, "require_https": request.is_secure()}
-    return url if url and url_has_allowed_host_and_scheme(url, **allowed) else ""
+    return url if url.startswith("/") and url_has_allowed_host_and_scheme(url, **allowed) else ""

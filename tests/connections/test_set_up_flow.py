@@ -141,7 +141,7 @@ def test_save_too_early_says_everything_that_is_missing(pane: Setting) -> None:
 @pytest.mark.parametrize(
     "change", [{"export_folder": "elsewhere"}, {"password": "another"}, {"username": "eve"}]
 )
-def test_what_was_verified_is_what_is_saved(pane: Setting, change: dict[str, str]) -> None:
+def test_what_was_verified_is_what_is_saved(pane: Setting, change: dict[str, Any]) -> None:
     pane.verified()
     pane.wording_hash()
     answer = pane.press("save", agree="on", **change)
@@ -245,7 +245,7 @@ def test_a_wrong_password_is_said_at_its_step_and_stays_fixable(pane: Setting) -
         ({"auth_method": "key", "private_key": "no key"}, 'id="id_private_key_error"'),
     ],
 )
-def test_bad_input_is_said_at_its_place(pane: Setting, typed: dict[str, str], said: str) -> None:
+def test_bad_input_is_said_at_its_place(pane: Setting, typed: dict[str, Any], said: str) -> None:
     answer = pane.press("verify", **typed)
     assert answer.status_code in (200, 422)
     assert said in pane.page
