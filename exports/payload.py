@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+from django.utils.translation import gettext as _
 
 from connections_portal.customer_data import (
     CUSTOMER,
@@ -69,12 +70,15 @@ def columns(engine: Engine, selection: Selection) -> list[Column]:
     missing = [name for name in dict.fromkeys(required) if name not in known]
     if missing:
         raise PayloadError(
-            f"{selection.source} has no field {', '.join(missing)} any more.",
+            _("%(item)s has no field %(fields)s any more.")
+            % {"item": selection.source, "fields": ", ".join(missing)},
             item=selection.source,
             missing=missing,
         )
     if not selection.fields:
-        raise PayloadError(f"No field of {selection.source} is ticked.", item=selection.source)
+        raise PayloadError(
+            _("No field of %(item)s is ticked.") % {"item": selection.source}, item=selection.source
+        )
     return [known[name] for name in selection.fields]
 
 
@@ -83,7 +87,9 @@ def _there(engine: Engine, selection: Selection, kind: Kind, name: str) -> None:
     try:
         engine.view(kind, name)
     except UnknownItem:
-        raise PayloadError(f"The {kind} {name} is not there any more.", item=selection.source) from None
+        raise PayloadError(
+            _("%(item)s is not there any more.") % {"item": f"{kind} {name}"}, item=selection.source
+        ) from None
     except BrokenItem as error:
         raise PayloadError(f"{name}: {error.message}", item=selection.source) from None
 

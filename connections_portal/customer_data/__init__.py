@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext as _
 
 from connections_portal.customer_data.catalogue import CUSTOMER, CUSTOMER_ID, Identity, Item, Kind
 from connections_portal.customer_data.engine import Column, DuckDBEngine, Engine, Limits, quoted
@@ -123,7 +124,7 @@ def count(engine: Engine, kind: Kind, name: str) -> int:
         number, until = _counts.get(key, (None, 0.0))
     if time.monotonic() < until:
         if number is None:
-            raise TimedOut("It took too long to answer.")
+            raise TimedOut(_("It took too long to answer."))
         return number
     what = f"count(DISTINCT {CUSTOMER_ID})" if kind is Kind.SEGMENT else "count(*)"
     try:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from django.utils.translation import gettext as _
+
 CUSTOMER = "customer"
 CUSTOMER_ID = "customer_id"
 DATA_SUFFIXES = (".parquet", ".csv")
@@ -85,9 +87,11 @@ def _item(kind: Kind, name: str, files: list[Path], *, ambiguous: bool) -> Item:
     """The item, with its problem if what it stands for is not certain: people would be sent who are not meant."""
     problem = ""
     if ambiguous:
-        problem = "There is more than one file with this name. Keep one of them."
+        problem = _("There is more than one file with this name. Keep one of them.")
     elif any(character in str(path) for path in files for character in PATTERN):
-        problem = "The name of the file or its folder holds one of * ? [ and would stand for other files too."
+        problem = _(
+            "The name of the file or its folder holds one of * ? [ and would stand for other files too."
+        )
     return Item(kind, name, tuple(files), problem)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 
 import duckdb
 import pyarrow as pa
+from django.utils.translation import gettext as _
 
 from connections_portal.customer_data import catalogue
 from connections_portal.customer_data.catalogue import CUSTOMER, CUSTOMER_ID, Identity, Item, Kind
@@ -82,7 +83,9 @@ class DuckDBEngine:
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         if not folder.is_dir():
-            raise Unavailable(f"The folder of customer data is not there ({folder.name}).")
+            raise Unavailable(
+                _("The folder of customer data is not there (%(name)s).") % {"name": folder.name}
+            )
         self._limits = limits
         self._items = catalogue.read(folder)
         self._views: dict[tuple[Kind, str], str] = {}
@@ -93,7 +96,7 @@ class DuckDBEngine:
             try:
                 limits.spill.mkdir(parents=True, exist_ok=True)
             except OSError:
-                raise Unavailable("The spill folder (SPILL_DIR) cannot be made.") from None
+                raise Unavailable(_("The spill folder (SPILL_DIR) cannot be made.")) from None
             config["temp_directory"] = str(limits.spill)
         self._db = duckdb.connect(":memory:", config=config)
         try:
@@ -155,7 +158,7 @@ class DuckDBEngine:
     def _define(self, view: str, source: str) -> str:
         """Make a view; returns its name. The engine does not tell capital from small letters in names."""
         if view.casefold() in self._taken:
-            raise BrokenItem("Another file has this name, or one that differs in capital letters only.")
+            raise BrokenItem(_("Another file has this name, or one that differs in capital letters only."))
         self._db.execute(f"CREATE VIEW {_name(view)} AS {source}")
         self._taken.add(view.casefold())
         return view
@@ -172,11 +175,11 @@ class DuckDBEngine:
     def _query(self, item: Item) -> str:
         """The one SELECT of a segment written as a query."""
         if item.files[0].stat().st_size > SQL_LIMIT:
-            raise BrokenItem("The query is too long.")
+            raise BrokenItem(_("The query is too long."))
         text = item.files[0].read_text(encoding="utf-8")
         statements = self._db.extract_statements(text)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise BrokenItem("A segment is one SELECT and nothing else.")
+            raise BrokenItem(_("A segment is one SELECT and nothing else."))
         return text.removeprefix("\ufeff")
 
     def items(self) -> list[Item]:
@@ -187,7 +190,7 @@ class DuckDBEngine:
         """See ``Engine.view``."""
         key = (kind, name)
         if key not in self._items:
-            raise UnknownItem("It is not there any more.")
+            raise UnknownItem(_("It is not there any more."))
         if key in self._broken:
             raise BrokenItem(self._broken[key])
         return self._views[key]
@@ -209,7 +212,7 @@ class DuckDBEngine:
         try:
             return tuple(entry for part in parts for entry in part.identity())
         except OSError:
-            raise UnknownItem("It is not there any more.") from None
+            raise UnknownItem(_("It is not there any more.")) from None
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """See ``Engine.rows``."""
@@ -233,7 +236,7 @@ class DuckDBEngine:
         """The relation of one SELECT (or DESCRIBE, which the parser counts among them); refuses all else."""
         statements = self._db.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise BrokenItem("The engine answers one SELECT at a time.")
+            raise BrokenItem(_("The engine answers one SELECT at a time."))
         return self._db.sql(sql)
 
     @contextmanager
@@ -246,11 +249,13 @@ class DuckDBEngine:
         try:
             yield
         except duckdb.InterruptException:
-            raise TimedOut("It took too long to answer.") from None
+            raise TimedOut(_("It took too long to answer.")) from None
         except duckdb.OutOfMemoryException:
-            raise Unavailable("The engine has too little memory or spill space.") from None
+            raise Unavailable(_("The engine has too little memory or spill space.")) from None
         except duckdb.Error as error:
-            raise BrokenItem(f"The data cannot be read ({type(error).__name__}).") from None
+            raise BrokenItem(
+                _("The data cannot be read (%(error)s).") % {"error": type(error).__name__}
+            ) from None
         finally:
             if timer:
                 timer.cancel()
