@@ -152,7 +152,8 @@ class ExportForm(forms.Form):
         export: Export | None = None,
     ) -> None:
         """Take what was sent, or what to fill in (``typed`` or ``stored``); ``export`` is None for a new one."""
-        super().__init__(data, initial=dict(initial))
+        # ids of its own: the form of a connection opens beside it
+        super().__init__(data, initial=dict(initial), auto_id="export_%s")
         self.sources = sources
         self.connections = list(connections)
         values = initial if data is None else typed(data)
