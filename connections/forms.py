@@ -65,12 +65,17 @@ class SetUpForm(forms.Form):
         draft: ConnectionDraft | None,
         url: str,
         data: QueryDict | None = None,
+        expired: bool = False,
     ) -> None:
-        """For ``connector``; ``draft`` gives what is kept, ``data`` what is posted, ``url`` where the form lives."""
+        """For ``connector``; ``draft`` gives what is kept, ``data`` what is posted, ``url`` where the form lives.
+
+        ``expired``: there was a draft, and its time is over.
+        """
         initial = {**draft.form, **draft.settings} if draft else {}
         super().__init__(data, initial=initial)
         self.connector = connector
         self.draft = draft
+        self.expired = expired
         self.cleaned_settings: dict[str, str] = {}
         self.typed_secrets: dict[str, str] = {}
         self._people = {f"person:{p.pk}": p for p in grantable_people()}
@@ -102,12 +107,31 @@ class SetUpForm(forms.Form):
         """Whether the connector's fields are fit to be verified."""
         return not any(field.key in self.errors for field in self.connector.fields)
 
+    @property
+    def is_as_kept(self) -> bool:
+        """Whether the draft holds what the form shows, so that its verification speaks of this."""
+        if self.draft is None:
+            return False
+        return not self.is_bound or (self.settings_are_valid and self.cleaned_settings == self.draft.settings)
+
+    @property
+    def agreed_to(self) -> str:
+        """The hash of the text that *I agree* was ticked under, now or in the draft; empty when it is not ticked."""
+        if not self.is_bound:
+            return str(self.draft.form.get("agreed_to", "")) if self.draft else ""
+        return str(self.data.get("wording", ""))[:64] if self.data.get("agree") == "on" else ""
+
     def kept_form(self) -> dict[str, Any]:
-        """What the draft keeps besides settings and secrets, as typed."""
+        """What the draft keeps besides settings and secrets, as typed (a NUL has no place in a JSON column)."""
+
+        def kept(text: str) -> str:
+            return text.replace("\0", "")
+
         return {
-            "name": self.data.get("name", ""),
-            "access": self.data.get("access", ""),
-            "grantees": self.data.getlist("grantees"),  # type: ignore[attr-defined]
+            "name": kept(self.data.get("name", "")),
+            "access": kept(self.data.get("access", "")),
+            "grantees": [kept(key) for key in self.data.getlist("grantees")],  # type: ignore[attr-defined]
+            "agreed_to": kept(self.agreed_to),
         }
 
     def people(self) -> list[User]:
@@ -125,7 +149,11 @@ class SetUpForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Have the connector clean its settings and the secrets that were typed."""
         cleaned = super().clean() or {}
-        if cleaned.get("access") == Access.SPECIFIC and not cleaned.get("grantees"):
+        if cleaned.get("access") != Access.SPECIFIC:
+            # hidden then, and without effect: nothing in it may stop anybody
+            self.errors.pop("grantees", None)
+            cleaned["grantees"] = []
+        elif not cleaned.get("grantees") and "grantees" not in self.errors:
             self.add_error("grantees", _("Choose at least one person or group."))
         typed = {f.key: str(cleaned.get(f.key) or "") for f in self.connector.fields}
         try:

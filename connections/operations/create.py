@@ -97,6 +97,8 @@ def _create(
         created_by=actor,
         updated_by=actor,
     )
+    if access != Access.SPECIFIC:
+        people, groups = (), ()
     connection.consent = consent.give(connection=connection, person=actor, shown=shown)
     connection.save()
     secret_store.move(draft=draft, connection=connection)

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from connections import connectors, secret_store
+from connections import connectors, host_keys, secret_store
 from connections.connectors.base import Step, StepStatus, is_active
 from connections.models import ConnectionDraft
 from connections.operations.connector import open_connector
@@ -49,17 +49,15 @@ def keep_draft(
 
     ``cleaned`` are settings as the connector's ``clean`` returns them, ``secrets`` only what was typed in this request,
     ``form`` the rest of the form. When the target changes, kept secrets, host key and verification go (rule S1).
-    Raises OperationError at a required secret's field that is neither typed nor kept for this target.
+    Raises OperationError at a required secret's field that is neither typed nor kept for this target, and Stale when
+    the draft is gone.
     """
     now = now or timezone.now()
     target = secret_store.target_digest(type_key, cleaned)
     connector = connectors.get(type_key)
     assert connector is not None
     with transaction.atomic():
-        if draft is None:
-            draft = ConnectionDraft(type_key=type_key, created_by=actor)
-        else:
-            draft = ConnectionDraft.objects.select_for_update().get(pk=draft.pk)
+        draft = ConnectionDraft(type_key=type_key, created_by=actor) if draft is None else _locked(draft)
         if draft.target_digest != target:
             draft.target_digest = target
             draft.host_key_seen = draft.host_key_trusted = ""
@@ -90,6 +88,14 @@ def keep_draft(
     return draft
 
 
+def _locked(draft: ConnectionDraft) -> ConnectionDraft:
+    """The draft as it is now, locked. Raises Stale when it was saved or has ended meanwhile."""
+    locked = ConnectionDraft.objects.select_for_update().filter(pk=draft.pk).first()
+    if locked is None:
+        raise Stale(_("This set-up was saved or has ended meanwhile. Look at the list of connections."))
+    return locked
+
+
 def _forget_verification(draft: ConnectionDraft) -> None:
     draft.verification = []
     draft.verified_digest = ""
@@ -117,7 +123,8 @@ def is_verified(draft: ConnectionDraft, *, now: dt.datetime | None = None) -> bo
 def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None = None) -> ConnectionDraft:
     """Run the verification steps of what the draft holds and store how each ended.
 
-    Ends at *Server identity* while the server's key is not trusted. Raises TooMany above the limits of rule S20.
+    Ends at *Server identity* while the server's key is not trusted. Raises TooMany above the limits of rule S20, and
+    Stale when the draft was changed, saved or ended meanwhile.
     Must not be called inside a transaction: it waits for the service.
     """
     account = _account_digest(draft)
@@ -135,7 +142,7 @@ def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None
     passed = [step["key"] for step in steps if step["status"] == StepStatus.DONE] == expected
     last: dict[str, Any] = steps[-1] if steps else {"key": "", "code": "", "identity": None}
     with transaction.atomic():
-        draft = ConnectionDraft.objects.select_for_update().get(pk=draft.pk)
+        draft = _locked(draft)
         if verified_digest(draft) != bound_to:
             raise Stale(_("The form was changed while it was being verified. Verify again."))
         draft.verification = steps
@@ -206,9 +213,8 @@ def trust_server(*, draft: ConnectionDraft, fingerprint: str, actor: User) -> Co
     the verification it is shown anew and nothing is sent to it.
     """
     with transaction.atomic():
-        draft = ConnectionDraft.objects.select_for_update().get(pk=draft.pk)
-        identity = next((s["identity"] for s in draft.verification if s.get("identity")), None)
-        if not identity or identity["fingerprint"] != fingerprint or not draft.host_key_seen:
+        draft = _locked(draft)
+        if not draft.host_key_seen or host_keys.fingerprint(draft.host_key_seen) != fingerprint:
             raise Stale(
                 _("The server has shown another key since. Verify again and compare its fingerprint.")
             )

@@ -1,7 +1,5 @@
 """The page of one connection: everything but a secret's value, for administrators."""
 
-import base64
-import hashlib
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from connections import connectors
+from connections import connectors, host_keys
 from connections.connectors.base import FieldKind, is_active
 from connections.models import Connection, State
 from connections.views.lists import STATUS_KINDS, target_of, type_of, uses_of, who_has_access
@@ -38,7 +36,6 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "host_key": _host_key(connection.host_key),
         "steps": shown_steps(connector, connection.verification) if connector else [],
         "who": who_has_access([connection])[connection.pk],
-        "granted": _granted(connection),
         "used": uses_of([connection]).get(connection.pk, []),
     }
     return render(request, "connections/detail.html", context)
@@ -69,15 +66,6 @@ def _facts(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _host_key(line: str) -> dict[str, str]:
-    """Algorithm and SHA-256 fingerprint (as ``ssh-keygen -l`` prints it) of a key in OpenSSH's one-line form."""
-    parts = line.split()
-    if len(parts) < 2:
-        return {}
-    digest = hashlib.sha256(base64.b64decode(parts[1])).digest()
-    return {"algorithm": parts[0], "fingerprint": "SHA256:" + base64.b64encode(digest).decode().rstrip("=")}
-
-
-def _granted(connection: Connection) -> list[str]:
-    people = [str(grant.user) for grant in connection.user_grants.select_related("user")]
-    groups = [grant.group.name for grant in connection.group_grants.select_related("group")]
-    return sorted(people) + sorted(groups) if connection.access == "specific" else []
+    """Algorithm and fingerprint of the pinned key; empty when none is pinned."""
+    fingerprint = host_keys.fingerprint(line)
+    return {"algorithm": host_keys.algorithm(line), "fingerprint": fingerprint} if fingerprint else {}

@@ -18,8 +18,10 @@ from connections.models import (
     ConnectionUserObjectPermission,
     State,
 )
+from connections.sharing import grantable_people
 from connections.views.discover import tab_counts
 from connections.views.steps import type_facts
+from connections_portal.names import name_key
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, page_or_fragment, paginate, role_required
 
@@ -40,11 +42,12 @@ STATUS_KINDS = {
 
 @dataclass
 class Who:
-    """*Who has access*, in words and with up to two initials."""
+    """*Who has access*, in words, with up to two initials, and with everybody that is named."""
 
     text: str
     people: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)
 
 
 @require_safe
@@ -89,9 +92,10 @@ def _search(connections: QuerySet[Connection], words: str) -> QuerySet[Connectio
     if not words:
         return connections
     types = [c.key for c in CONNECTORS if words.casefold() in f"{c.name} {c.connection_name}".casefold()]
-    in_settings = Q(name_key__contains=words.casefold()) | Q(type_key__in=types)
     targets = [c.pk for c in connections if words.casefold() in target_of(c).casefold()]
-    return connections.filter(in_settings | Q(pk__in=targets))
+    return connections.filter(
+        Q(name_key__contains=name_key(words)) | Q(type_key__in=types) | Q(pk__in=targets)
+    )
 
 
 def _sorted(connections: QuerySet[Connection], sort: str) -> Any:
@@ -160,11 +164,16 @@ def uses_of(connections: list[Connection]) -> dict[int, list[dict[str, str]]]:
 
 
 def who_has_access(connections: list[Connection]) -> dict[int, Who]:
-    """*Administrators*, *Administrators and contributors*, or *Administrators, Ana Weber and 2 more*."""
+    """*Administrators*, *Administrators and contributors*, or *Administrators, Ana Weber and 2 more*.
+
+    The grant of somebody who is no contributor at present lies idle, so they are not named.
+    """
     specific = [c.pk for c in connections if c.access == Access.SPECIFIC]
     named: dict[int, list[tuple[str, bool]]] = {}
-    people = ConnectionUserObjectPermission.objects.filter(content_object__in=specific).select_related("user")
-    for grant in people.order_by("user__first_name", "user__last_name", "pk"):
+    people = ConnectionUserObjectPermission.objects.filter(
+        content_object__in=specific, user__in=grantable_people()
+    )
+    for grant in people.select_related("user").order_by("user__first_name", "user__last_name", "pk"):
         named.setdefault(grant.content_object_id, []).append((str(grant.user), False))
     groups = ConnectionGroupObjectPermission.objects.filter(content_object__in=specific).select_related(
         "group"
@@ -186,4 +195,5 @@ def _who(connection: Connection, named: list[tuple[str, bool]]) -> Who:
         text,
         people=[name for name, is_group in named[:2] if not is_group],
         groups=[name for name, is_group in named[:2] if is_group],
+        named=[name for name, _is_group in named],
     )

@@ -26,7 +26,7 @@ def remove(request: PortalRequest, uuid: UUID) -> HttpResponse:
     connection = get_object_or_404(Connection.objects.editable_by(request.user), uuid=uuid)
     error = ""
     if request.method == "POST":
-        version = request.POST.get("version", "")
+        version = request.POST.get("version", "")[:10]
         try:
             remove_connection(
                 connection=connection,

@@ -37,21 +37,32 @@ def set_up(request: PortalRequest, type_key: str) -> HttpResponse:
     connector = connectors.get(type_key)
     if connector is None:
         raise Http404
+    form = _form(request, connector)
     if request.method != "POST":
-        draft = _draft(request, connector, request.GET.get("draft", ""))
-        return _page(request, _form(request, connector, draft))
-    draft = _draft(request, connector, request.POST.get("draft", ""))
+        return _page(request, form)
     match request.POST.get("action", ""):
         case "terms":
-            return _terms(request, connector)
+            return _terms(request, form)
         case "verify" | "trust" as action:
-            return _verify(request, connector, draft, action)
+            return _verify(request, form, action)
         case _:
-            return _save(request, connector, draft)
+            return _save(request, form)
+
+
+def _form(request: PortalRequest, connector: type[Connector]) -> SetUpForm:
+    """Filled from what is posted, or from the draft. An expired draft counts as none; a GET leaves it to ``tick``."""
+    data = request.POST if request.method == "POST" else None
+    draft = _draft(request, connector, (request.GET if data is None else data).get("draft", ""))
+    expired = draft is not None and draft.expires_at <= timezone.now()
+    if draft is not None and expired:
+        if data is not None:
+            draft.delete()
+        draft = None
+    return SetUpForm(connector, draft=draft, url=_url(request, connector), data=data, expired=expired)
 
 
 def _draft(request: PortalRequest, connector: type[Connector], text: str) -> ConnectionDraft | None:
-    """The person's own live draft of this type; another's or an unknown one is 404, an expired one is gone (None)."""
+    """The person's own draft of this type, None where none is named; another's or an unknown one is 404."""
     if not text:
         return None
     try:
@@ -61,10 +72,6 @@ def _draft(request: PortalRequest, connector: type[Connector], text: str) -> Con
     draft = ConnectionDraft.objects.filter(uuid=uuid, type_key=connector.key, created_by=request.user).first()
     if draft is None:
         raise Http404
-    if draft.expires_at <= timezone.now():
-        draft.delete()
-        messages.warning(request, _("What was kept for this set-up has expired. Type the secrets again."))
-        return None
     return draft
 
 
@@ -76,16 +83,10 @@ def _url(request: PortalRequest, connector: type[Connector], draft: ConnectionDr
     return f"{url}?{urlencode(query)}" if query else url
 
 
-def _form(request: PortalRequest, connector: type[Connector], draft: ConnectionDraft | None) -> SetUpForm:
-    data = request.POST if request.method == "POST" else None
-    return SetUpForm(connector, draft=draft, url=_url(request, connector), data=data)
-
-
-def _terms(request: PortalRequest, connector: type[Connector]) -> HttpResponse:
-    """The privacy text for what is typed now, unticked, and what stands beside the target's fields."""
-    form = _form(request, connector, None)
+def _terms(request: PortalRequest, form: SetUpForm) -> HttpResponse:
+    """The privacy text for what is typed now, unticked if it is another, and what stands beside the target's fields."""
+    connector = form.connector
     context = _context(request, form) | {
-        "unticked": bool(request.POST.get("agree")),
         "form": SetUpForm(connector, draft=None, url=_url(request, connector)),
         "beside": [
             (f"id_{field.key}_beside", connector.beside(field.key, request.POST.dict()))
@@ -96,11 +97,9 @@ def _terms(request: PortalRequest, connector: type[Connector]) -> HttpResponse:
     return render(request, "connections/_terms.html", context)
 
 
-def _verify(
-    request: PortalRequest, connector: type[Connector], draft: ConnectionDraft | None, action: str
-) -> HttpResponse:
+def _verify(request: PortalRequest, form: SetUpForm, action: str) -> HttpResponse:
     """Keep what was typed, then verify it, or trust the server and verify to the end."""
-    form = _form(request, connector, draft)
+    draft = form.draft
     if not form.settings_are_valid:
         _forget_errors_of_save(form)
         return _page(request, form, status=422)
@@ -120,14 +119,14 @@ def _verify(
         if refused.fields or draft is None:
             _forget_errors_of_save(form)
             return _page(request, form, status=422, verify_error=error)
-        draft = ConnectionDraft.objects.get(pk=draft.pk)
+        draft = ConnectionDraft.objects.filter(pk=draft.pk).first()
     if is_fragment(request):
         form.draft = draft
         context = _context(request, form) | {"verify_error": error}
         return render(request, "connections/_verify_answer.html", context, status=422 if error else 200)
     if error:
         messages.error(request, error)
-    return go_to(request, _url(request, connector, draft))
+    return go_to(request, _url(request, form.connector, draft))
 
 
 def _keep(request: PortalRequest, form: SetUpForm) -> ConnectionDraft:
@@ -147,16 +146,16 @@ def _forget_errors_of_save(form: SetUpForm) -> None:
         form.errors.pop(name, None)
 
 
-def _save(request: PortalRequest, connector: type[Connector], draft: ConnectionDraft | None) -> HttpResponse:
+def _save(request: PortalRequest, form: SetUpForm) -> HttpResponse:
     """Save; what is missing is said at its place, and everything typed stays."""
-    form = _form(request, connector, draft)
+    draft = form.draft
     agreed = request.POST.get("agree") == "on"
     missing: dict[str, str] = {}
     if form.settings_are_valid:
         try:
             form.draft = draft = _keep(request, form)
         except OperationError as refused:
-            missing |= refused.fields
+            missing |= refused.fields or {"verify": refused.message}
     if form.is_valid() and not missing:
         try:
             connection = create_connection(
@@ -174,7 +173,7 @@ def _save(request: PortalRequest, connector: type[Connector], draft: ConnectionD
         else:
             return _saved(request, connection)
     else:
-        missing |= still_missing(draft, agreed=agreed)
+        missing = still_missing(draft if form.is_as_kept else None, agreed=agreed) | missing
     verify_error = missing.pop("verify", "")
     for key, message in missing.items():
         form.add_error(key, message)
@@ -194,34 +193,54 @@ def _saved(request: PortalRequest, connection: Connection) -> HttpResponse:
 def _context(request: PortalRequest, form: SetUpForm) -> dict[str, Any]:
     connector, draft = form.connector, form.draft
     form.note_kept_secrets()
-    verified = draft is not None and is_verified(draft)
+    tried = draft.verification if draft is not None and form.is_as_kept else []
+    verified = draft is not None and form.is_as_kept and is_verified(draft)
     values = request.POST.dict() if form.is_bound else dict(form.initial)
     wording = consent.wording(connector, connector.consent_target(values))
-    agreed = request.POST.get("agree") == "on" and request.POST.get("wording") == wording.hash
+    agreed = form.agreed_to == wording.hash
+    steps = shown_steps(connector, tried)
     return {
         "form": form,
         "type": type_facts(connector),
         "draft": draft,
-        "steps": shown_steps(connector, draft.verification if draft else []),
+        "steps": steps,
+        "tried": bool(tried),
+        "waits": any(step["kind"] == "ask" for step in steps),
         "verified": verified,
         "wording": wording,
         "agreed": agreed,
-        "unticked": bool(request.POST.get("agree"))
-        and not agreed
-        and request.POST.get("wording") != wording.hash,
+        "unticked": bool(form.agreed_to) and not agreed,
         "url": _url(request, connector),
-        "cancel_url": reverse("connections:discover"),
+        "cancel_url": _back(request),
     }
+
+
+def _back(request: PortalRequest) -> str:
+    """Where *Cancel* leads: to the form that a connection was to be added to, if there is one."""
+    discover = reverse("connections:discover")
+    choosing = request.GET.get("then") == "choose"
+    return str(request.session.get(RETURN_TO, discover)) if choosing else discover
+
+
+def _is_open_as_page(request: PortalRequest) -> bool:
+    """Whether the pane stands in the page of the set-up itself, by the address that the browser shows."""
+    try:
+        return urlsplit(request.headers.get("HX-Current-URL", "")).path == request.path
+    except ValueError:
+        return False
 
 
 def _page(
     request: PortalRequest, form: SetUpForm, *, status: int = 200, verify_error: str = ""
 ) -> HttpResponse:
+    if form.expired and form.draft is None:
+        verify_error = _(
+            "What was kept for this set-up has expired. Fill in what is missing and verify again."
+        )
     context = _context(request, form) | {"verify_error": verify_error}
     if not is_fragment(request):
         return render(request, "connections/set_up.html", context, status=status)
-    current = urlsplit(request.headers.get("HX-Current-URL", "")).path
-    context["whole_page"] = current == request.path
+    context["whole_page"] = _is_open_as_page(request)
     response = render(request, "connections/_set_up.html", context, status=status)
     if request.method == "POST":
         response["HX-Retarget"] = "#set-up"

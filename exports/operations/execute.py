@@ -63,6 +63,7 @@ class Failure:
 
 def execute_run(*, run_id: int, worker: str) -> str:
     """Take the run up if it is due, and carry it to its end or its next attempt. Returns what came of it."""
+    settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(settings.VAR_DIR).free < settings.MIN_FREE_BYTES:
         logger.error("run %s waits: less than MIN_FREE_MB is free", run_id)
         return "no space"

@@ -124,32 +124,3 @@ def test_keyboard_only(portal: Portal, filled: dict[str, str], page: Page) -> No
     keys.press("Enter")
     expect(pane.get_by_label("Display name")).to_be_focused()
     expect(pane.get_by_label("Display name")).to_have_attribute("aria-invalid", "true")
-
-
-@pytest.mark.timeout(120)
-def test_a_connection_is_added_from_inside_the_export_form(
-    portal: Portal, filled: dict[str, str], page: Page
-) -> None:
-    steps.sign_in(page, portal, "admin")
-    page.goto(f"{portal.url}/data/exports/new/")
-    page.get_by_label("Display name").fill("Typed before")
-    page.get_by_role("checkbox", name="Store opening guests").check()
-    page.get_by_role("checkbox", name="birth_date").uncheck()
-    page.get_by_role("button", name="Add connection").click()
-    pane = page.get_by_role("dialog")
-    steps.fill_set_up(pane, portal, "Added on the way")
-    pane.get_by_role("button", name="Verify").click()
-    pane.get_by_role("button", name="Trust this server").click()
-    expect(pane.locator(".steps .ok")).to_have_count(6)
-    pane.get_by_label("I agree").check()
-    pane.get_by_role("button", name="Save").click()
-    expect(pane).to_have_count(0)
-    expect(page.get_by_label("Connection for export").locator("option:checked")).to_have_text(
-        "Added on the way"
-    )
-    expect(page.get_by_label("Display name")).to_have_value("Typed before")
-    expect(page.get_by_role("checkbox", name="Store opening guests")).to_be_checked()
-    expect(page.get_by_role("checkbox", name="birth_date")).not_to_be_checked()
-    expect(page.get_by_label("Compression")).to_be_visible()
-    page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_role("heading", level=1, name="Typed before")).to_be_visible()
