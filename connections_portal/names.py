@@ -15,7 +15,7 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 def clean_name(text: str) -> str:
     """Trim, compose (NFC) and check a name: 1 to 100 visible characters. Raises ValidationError."""
-    name = " ".join(unicodedata.normalize("NFC", text).split(" ")).strip()
+    name = unicodedata.normalize("NFC", text).strip()
     if not name:
         raise ValidationError(_("Enter a name."), code="required")
     if any(unicodedata.category(c) in _HIDDEN for c in name):
@@ -31,7 +31,8 @@ def clean_name(text: str) -> str:
 
 def name_key(name: str) -> str:
     """The form in which two names are the same: without case."""
-    return unicodedata.normalize("NFKC", name).casefold()
+    # some single characters unfold to many; the column holds 200
+    return unicodedata.normalize("NFKC", name).casefold()[:200]
 
 
 def folder_slug(name: str) -> str:
