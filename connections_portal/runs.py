@@ -51,12 +51,16 @@ class Refusal:
 
 @dataclass
 class Lease:
-    """A worker's hold on a run. ``still`` is what must stay true of the run's surroundings (rule S4)."""
+    """A worker's hold on a run. ``still`` is what must stay true of the run's surroundings (rule S4).
+
+    ``on_lost`` is called from the heartbeat's thread once the lease is lost: it interrupts what may take long.
+    """
 
     model: type[Run]
     run_id: int
     token: uuid.UUID
     still: Q = field(default_factory=Q)
+    on_lost: Callable[[], None] = field(default=lambda: None)
     _lost: threading.Event = field(default_factory=threading.Event)
     _deadline: float = field(default_factory=lambda: _clock() + settings.RUN_LEASE_SECONDS)
 
@@ -73,10 +77,15 @@ class Lease:
             self._lost.set()
             raise LeaseLost
 
-    def check(self) -> None:
-        """Raise LeaseLost once the heartbeat failed or the lease ran out by our own clock."""
-        if self._lost.is_set() or _clock() > self._deadline:
+    def is_lost(self) -> bool:
+        """Whether the heartbeat failed or the lease ran out by our own clock."""
+        if _clock() > self._deadline:
             self._lost.set()
+        return self._lost.is_set()
+
+    def check(self) -> None:
+        """Raise LeaseLost once the run is not ours any more."""
+        if self.is_lost():
             raise LeaseLost
 
     def beat(self) -> None:
@@ -165,9 +174,13 @@ def keep(lease: Lease) -> Iterator[None]:
 
     def beats() -> None:
         try:
-            while not stop.wait(settings.RUN_BEAT_SECONDS) and not lease._lost.is_set():
-                lease.beat()
-                connection.close()
+            while not stop.wait(settings.RUN_BEAT_SECONDS):
+                if not lease.is_lost():
+                    lease.beat()
+                    connection.close()
+                if lease.is_lost():
+                    # at every beat: the worker may be between two questions now and in the next one then
+                    lease.on_lost()
         finally:
             connection.close()
 

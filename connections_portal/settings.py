@@ -205,7 +205,8 @@ AXES_RESET_ON_SUCCESS = True
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False
-AXES_IPWARE_PROXY_COUNT = env_int("TRUSTED_PROXIES", 0) or None
+TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0)
+AXES_CLIENT_IP_CALLABLE = "connections_portal.web.client_address"
 AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "password"]
 
 LANGUAGE_CODE = env_text("LANGUAGE_CODE", "en")
@@ -263,6 +264,7 @@ ENRICHMENTS_DIR = Path(env_text("ENRICHMENTS_DIR", str(VAR_DIR / "enrichments"))
 SPILL_DIR = Path(env_text("SPILL_DIR", str(VAR_DIR / "spill")))
 ENGINE_MEMORY_MB = env_int("ENGINE_MEMORY_MB", 256)
 ENGINE_THREADS = env_int("ENGINE_THREADS", 2)
+ENGINE_SECONDS = env_int("ENGINE_SECONDS", 3600)
 MIN_FREE_BYTES = env_int("MIN_FREE_MB", 1024) * 1024 * 1024
 
 # The way out: host:port pairs inside the company's network that connections may reach.

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
@@ -57,6 +58,18 @@ def refuse(request: PortalRequest, target: Any = None) -> None:
         page=request.resolver_match.view_name if request.resolver_match else "",
     )
     raise PermissionDenied
+
+
+def client_address(request: HttpRequest) -> str:
+    """Where the request comes from, for the lock-out.
+
+    Behind TRUSTED_PROXIES proxies it is the address that the first of them saw: counted from the right, because
+    everything further left was written by the client itself.
+    """
+    proxies = settings.TRUSTED_PROXIES
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    peer = str(request.META.get("REMOTE_ADDR", ""))
+    return hops[-proxies] if proxies and len(hops) >= proxies else peer
 
 
 def is_fragment(request: HttpRequest) -> bool:

@@ -78,7 +78,9 @@ def parse_address(text: str) -> Address:
 
 def without_password(text: str) -> str:
     """A typed address as it may be shown again: ``sftp://ana:secret@host`` becomes ``sftp://ana@host``."""
-    scheme, mark, rest = text.rpartition("://")
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        scheme, rest = "", text
     account, at, server = rest.rpartition("@")
     return f"{scheme}{mark}{account.partition(':')[0]}{at}{server}"
 

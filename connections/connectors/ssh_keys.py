@@ -93,6 +93,8 @@ def open_private_key(text: str, passphrase: str) -> asyncssh.SSHKey:
         raise InvalidSettings({"passphrase": N_("This private key is protected. Enter its passphrase.")})
     try:
         key = asyncssh.import_private_key(block[0], passphrase if protected else None)
+    except (OverflowError, RecursionError):
+        raise InvalidSettings({"private_key": _UNREADABLE}) from None
     except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError, ValueError) as error:
         # A wrong passphrase shows as broken content; only "unknown" and the like speak of the protection itself.
         if protected and not re.search(
@@ -124,7 +126,7 @@ def _is_protected(label: str, body: str) -> bool:
     if label == "ENCRYPTED PRIVATE KEY":
         try:
             content = der_decode(_decoded(body))
-        except (ASN1DecodeError, ValueError):
+        except (ASN1DecodeError, ValueError, OverflowError, RecursionError):
             raise InvalidSettings({"private_key": _UNREADABLE}) from None
         if _SCRYPT in repr(content):
             raise InvalidSettings({"private_key": _UNREADABLE})

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from connections import connectors, host_keys, secret_store
 from connections.connectors.base import Step, StepStatus, is_active
+from connections.connectors.errors import printable
 from connections.models import ConnectionDraft
 from connections.operations.connector import open_connector
 from connections_portal import audit, redaction
@@ -172,7 +173,9 @@ def _stored(step: Step) -> dict[str, Any]:
     """A step as JSON; the service's words are masked while its secrets are still in use."""
     stored = asdict(step)
     stored["status"] = step.status.value
-    for key in ("note", "cause", "remedy"):
+    # a note may hold the service's own words as well: the folder as it calls it
+    stored["note"] = redaction.foreign(printable(stored["note"]))
+    for key in ("cause", "remedy"):
         stored[key] = redaction.redact(stored[key])
     stored["detail"] = redaction.foreign(stored["detail"])
     return stored

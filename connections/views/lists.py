@@ -66,7 +66,7 @@ def enrichment(request: PortalRequest) -> HttpResponse:
 
 def _list(request: PortalRequest, tab: str, directions: tuple[str, ...]) -> HttpResponse:
     types = [connector for connector in CONNECTORS if connector.direction in directions]
-    words = request.GET.get("q", "").strip()[:100]
+    words = request.GET.get("q", "").replace("\0", "").strip()[:100]
     connections = (
         Connection.objects.editable_by(request.user)
         .filter(type_key__in=[c.key for c in types])

@@ -109,7 +109,7 @@ def open_for_run() -> Iterator[Engine]:
     limits = Limits(
         threads=settings.ENGINE_THREADS,
         memory_mb=settings.ENGINE_MEMORY_MB,
-        seconds=None,
+        seconds=settings.ENGINE_SECONDS,
         spill=settings.SPILL_DIR,
     )
     with _open(limits) as engine:

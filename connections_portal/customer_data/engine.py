@@ -72,6 +72,9 @@ class Engine(Protocol):
     def schema(self, sql: str) -> pa.Schema:
         """The Arrow schema of the answer."""
 
+    def interrupt(self) -> None:
+        """Stop the question under way, from another thread; it raises TimedOut. Nothing happens without one."""
+
     def close(self) -> None:
         """Let go of everything."""
 
@@ -216,21 +219,26 @@ class DuckDBEngine:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """See ``Engine.rows``."""
-        with self._limited():
+        with self._limited(self._limits.seconds):
             # over Arrow: DuckDB's own conversion of times with a zone needs one more package
             answer = self._select(sql).to_arrow_table()
         return list(zip(*(column.to_pylist() for column in answer.columns), strict=True))
 
     def stream(self, sql: str, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """See ``Engine.stream``."""
-        with self._limited():
+        # no time limit: how long it takes is up to whoever takes the batches
+        with self._limited(None):
             # the relation, not execute(): the latter would copy every row once more on the way to Arrow
             yield from self._select(sql).to_arrow_reader(batch_rows)
 
     def schema(self, sql: str) -> pa.Schema:
         """See ``Engine.schema``."""
-        with self._limited():
+        with self._limited(self._limits.seconds):
             return self._select(sql).to_arrow_table().schema
+
+    def interrupt(self) -> None:
+        """See ``Engine.interrupt``."""
+        self._db.interrupt()
 
     def _select(self, sql: str) -> duckdb.DuckDBPyRelation:
         """The relation of one SELECT (or DESCRIBE, which the parser counts among them); refuses all else."""
@@ -240,11 +248,11 @@ class DuckDBEngine:
         return self._db.sql(sql)
 
     @contextmanager
-    def _limited(self) -> Iterator[None]:
+    def _limited(self, seconds: float | None) -> Iterator[None]:
         """Interrupt a question that takes too long; say what failed without quoting data."""
         timer = None
-        if self._limits.seconds:
-            timer = threading.Timer(self._limits.seconds, self._db.interrupt)
+        if seconds:
+            timer = threading.Timer(seconds, self._db.interrupt)
             timer.start()
         try:
             yield
@@ -252,7 +260,10 @@ class DuckDBEngine:
             raise TimedOut(_("It took too long to answer.")) from None
         except duckdb.OutOfMemoryException:
             raise Unavailable(_("The engine has too little memory or spill space.")) from None
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError, pa.ArrowException) as error:
+            # while rows stream, the engine's errors arrive as Arrow's; their text may quote a line of the data
+            if "INTERRUPT" in str(error):
+                raise TimedOut(_("It took too long to answer.")) from None
             raise BrokenItem(
                 _("The data cannot be read (%(error)s).") % {"error": type(error).__name__}
             ) from None

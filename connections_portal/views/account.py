@@ -41,7 +41,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect(next_url or "home")
     if request.method == "POST":
-        credentials = {"username": request.POST.get("username", "")}
+        # PostgreSQL refuses a NUL in a question; the form refuses it with a message
+        credentials = {"username": request.POST.get("username", "").replace("\0", "")}
         if not AxesProxyHandler.is_allowed(request, credentials):
             return render(request, "portal/locked_out.html", status=429)
         form = SignInForm(request, data=request.POST)

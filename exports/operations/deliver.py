@@ -57,35 +57,47 @@ def send(run: ExportRun, lease: Lease, delivery: FileDelivery, engine: Engine) -
     delimiter = DELIMITERS[run.options.get("delimiter", "comma")]
     tasks = list(run.tasks.prefetch_related("files"))
     names = table_names([task.source for task in tasks])
-    temporary = _prepare_folder(run, lease, delivery, engine, tasks)
+    temporary = _temporary_folder(run, lease)
     try:
+        _prepare_folder(run, lease, delivery, engine, tasks, temporary)
         for task, table in zip(tasks, names, strict=True):
             if task.state != TaskState.DONE:
                 _Item(run, lease, delivery, engine, task, temporary, table, gzipped, delimiter).send()
         _to_publishing(run, lease, delivery, engine, temporary, names, delimiter)
-    except LeaseLost:
-        # canceled, or removed together with its export
+    except (LeaseLost, CustomerDataError) as error:
+        if isinstance(error, CustomerDataError) and not lease.is_lost():
+            raise
+        # canceled, or removed together with its export; a question may have been interrupted because of that
         if not ExportRun.objects.filter(pk=run.pk).exclude(state=RunState.CANCELED).exists():
             _discard(run, delivery, temporary)
-        raise
-    except payload.PayloadError:
-        # this is the end of the run: nothing of it may lie about at the service
+        raise LeaseLost from None
+    except (payload.PayloadError, Interrupted):
+        # the end of the run, or of all that was written: nothing of it may lie about at the service
         _discard(run, delivery, temporary)
         raise
 
 
+def _temporary_folder(run: ExportRun, lease: Lease) -> str:
+    """Where this attempt writes."""
+    return f"{run.export.folder_name}/.incoming-{run.uuid.hex[:8]}-{lease.token.hex[:8]}"
+
+
 def _prepare_folder(
-    run: ExportRun, lease: Lease, delivery: FileDelivery, engine: Engine, tasks: list[ExportTask]
-) -> str:
-    """The temporary folder of this attempt; finished tasks of the one before are kept where nothing changed."""
-    temporary = f"{run.export.folder_name}/.incoming-{run.uuid.hex[:8]}-{lease.token.hex[:8]}"
+    run: ExportRun,
+    lease: Lease,
+    delivery: FileDelivery,
+    engine: Engine,
+    tasks: list[ExportTask],
+    temporary: str,
+) -> None:
+    """Make the temporary folder; finished tasks of the attempt before are kept where nothing changed."""
     earlier = run.temporary_folder
     folders = [*run.manifest.get("folders", []), temporary]
     # before the folder exists: whoever comes next knows of it
     lease.write(RunState.RUNNING, temporary_folder=temporary, manifest=run.manifest | {"folders": folders})
     if not earlier:
         delivery.begin(temporary)
-        return temporary
+        return
     done = [task for task in tasks if task.state == TaskState.DONE and _inputs(engine, task) == task.identity]
     keep = {file.name: file.size for task in done for file in task.files.all()}
     kept = delivery.take_over(earlier, temporary, keep)
@@ -99,7 +111,6 @@ def _prepare_folder(
         with transaction.atomic():
             _write_task(lease, task, state=TaskState.WAITING, read=0, sent=0, left_out=0, bytes_sent=0)
             task.files.all().delete()
-    return temporary
 
 
 def _inputs(engine: Engine, task: ExportTask) -> list[list[Any]] | None:

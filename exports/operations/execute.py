@@ -3,10 +3,8 @@
 import logging
 import random
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import Error, transaction
@@ -14,19 +12,19 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connections import connectors, secret_store
+from connections import connectors
 from connections.connectors.base import N_, Connector
-from connections.connectors.errors import ConnectorError, TryLater
+from connections.connectors.errors import ConnectorError
 from connections.models import Connection, State
 from connections.operations.attention import clear_attention, mark_needs_attention
 from connections.operations.connector import open_connector
 from connections.permissions import can_use
-from connections_portal import audit, customer_data, redaction, runs
+from connections_portal import audit, customer_data, runs
 from connections_portal.models import LEASED_STATES, RunState, Trigger, WhoActs
 from connections_portal.runs import Claimed, Lease, LeaseLost, Refusal
 from exports.models import Export, ExportAttempt, ExportRun, TaskState
-from exports.operations.deliver import Interrupted, discard_leftovers, send
-from exports.payload import PayloadError
+from exports.operations.deliver import discard_leftovers, send
+from exports.operations.failures import Failed, Failure, of_connector, of_portal
 from exports.tasks import wake
 
 logger = logging.getLogger(__name__)
@@ -37,28 +35,6 @@ LONGEST_BACKOFF_SECONDS = 300
 
 # The target, consent or pause of the connection changes its epoch; a run goes on only under the one it began with (S4).
 STILL = Q(export__connection__epoch=F("connection_epoch"))
-
-
-@dataclass(frozen=True)
-class Failure:
-    """How an attempt failed, in the fields of run and attempt, and whether trying again can help."""
-
-    code: str
-    cause: str
-    who_acts: WhoActs
-    remedy: str = ""
-    detail: str = ""
-    retry: bool = False
-    after: float | None = None
-
-    def texts(self) -> dict[str, str]:
-        """The columns that runs and attempts share; details were masked while the secrets were in use."""
-        return {
-            "code": self.code[:40],
-            "cause": self.cause[:300],
-            "remedy": self.remedy[:300],
-            "detail": self.detail[:300],
-        }
 
 
 def execute_run(*, run_id: int, worker: str) -> str:
@@ -166,11 +142,12 @@ def _attempt(run: ExportRun, lease: Lease) -> str:
             customer_data.open_for_run() as engine,
             connector.deliver() as delivery,
         ):
+            lease.on_lost = engine.interrupt
             discard_leftovers(run, delivery)
             send(run, lease, delivery, engine)
             run.refresh_from_db()
             delivery.publish(run.temporary_folder, run.final_folder, run.manifest["files"])
-    except _Failed as failed:
+    except Failed as failed:
         failure = failed.failure
     if failure is None:
         return _succeed(run, lease)
@@ -185,15 +162,9 @@ def _publish(run: ExportRun, lease: Lease) -> str:
     try:
         with _connector(run) as connector, connector.deliver() as delivery:
             delivery.publish(run.temporary_folder, run.final_folder, run.manifest["files"])
-    except _Failed as failed:
+    except Failed as failed:
         return _publish_later(run, lease, failed.failure)
     return _succeed(run, lease)
-
-
-class _Failed(Exception):
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.code)
-        self.failure = failure
 
 
 @contextmanager
@@ -207,80 +178,12 @@ def _connector(run: ExportRun) -> Iterator[Connector]:
             try:
                 yield connector
             except ConnectorError as error:
-                raise _Failed(_of_connector(error)) from None
-            except (LeaseLost, PayloadError, Interrupted, customer_data.CustomerDataError, Error):
-                # the database is not the run's fault: the worker stops, its lease ends, and the next one goes on
-                raise
-            except Exception as error:  # noqa: BLE001  # the run must end in a true state whatever happens
-                raise _Failed(_unexpected(run, error)) from None
-    except PayloadError as error:
-        raise _Failed(
-            Failure(
-                "payload",
-                error.message,
-                WhoActs.EDITOR,
-                N_("Edit the export: untick what is gone, or bring it back."),
-            )
-        ) from None
-    except Interrupted as error:
-        raise _Failed(Failure(error.code, error.cause, WhoActs.OPERATOR, error.remedy, retry=True)) from None
-    except customer_data.CustomerDataError as error:
-        raise _Failed(
-            Failure(
-                "customer_data",
-                N_("The customer data cannot be read just now."),
-                WhoActs.OPERATOR,
-                N_("Whoever operates the portal looks at CUSTOMER_DATA_URL."),
-                error.message,
-                retry=True,
-            )
-        ) from None
-    except secret_store.KeyUnknown as error:
-        raise _Failed(
-            Failure(
-                "key_unknown",
-                N_("A stored secret cannot be read just now."),
-                WhoActs.OPERATOR,
-                N_("Whoever operates the portal looks at CONNECTION_SECRET_KEYS."),
-                error.message,
-                retry=True,
-            )
-        ) from None
-    except secret_store.SecretError as error:
-        raise _Failed(
-            Failure(
-                "secret",
-                N_("A stored secret cannot be used any more."),
-                WhoActs.ADMINISTRATOR,
-                N_("An administrator types it again."),
-                error.message,
-            )
-        ) from None
-
-
-def _of_connector(error: ConnectorError) -> Failure:
-    return Failure(
-        code=error.code,
-        cause=error.cause,
-        who_acts=WhoActs.ADMINISTRATOR,
-        remedy=error.remedy,
-        detail=redaction.foreign(error.detail),
-        retry=isinstance(error, TryLater),
-        after=error.after if isinstance(error, TryLater) else None,
-    )
-
-
-def _unexpected(run: ExportRun, error: Exception) -> Failure:
-    """Our fault: a neutral sentence with a reference number; the traceback is in the log."""
-    reference = uuid.uuid4().hex[:8]
-    logger.error("run %s failed unexpectedly, reference %s", run.pk, reference, exc_info=error)
-    return Failure(
-        "unexpected",
-        N_("Something went wrong in the portal itself."),
-        WhoActs.OPERATOR,
-        f"Reference {reference}",
-        retry=True,
-    )
+                raise Failed(of_connector(error)) from None
+    except (Failed, LeaseLost, Error):
+        # the database is not the run's fault: the worker stops, its lease ends, and the next one goes on
+        raise
+    except Exception as error:  # noqa: BLE001  # the run must end in a true state whatever happens
+        raise Failed(of_portal(run, error)) from None
 
 
 def _succeed(run: ExportRun, lease: Lease) -> str:

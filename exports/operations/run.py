@@ -11,9 +11,10 @@ from django.utils.translation import gettext as _
 
 from connections.permissions import can_use
 from connections_portal import audit
-from connections_portal.errors import FinishingRun, OperationError
+from connections_portal.errors import FinishingRun, OperationError, Stale
 from connections_portal.models import ACTIVE_STATES, RunState, Trigger, User
 from exports.models import Export, ExportAttempt, ExportRun, ExportTask, TaskState
+from exports.permissions import require_edit
 from exports.tasks import wake
 
 # What must stay true while a run is under way (rule S4).
@@ -36,12 +37,15 @@ def enqueue_run(
     now = now or timezone.now()
     try:
         with transaction.atomic():
-            export = (
+            locked = (
                 Export.objects.select_for_update(of=("self",))
                 .select_related("connection__consent")
-                .get(pk=export.pk)
+                .filter(pk=export.pk)
+                .first()
             )
-            connection = export.connection
+            if locked is None:
+                raise Stale(_("The export was removed meanwhile."))
+            export, connection = locked, locked.connection
             if connection is None:
                 raise CannotRun(_("The export waits for a connection. Add one first."))
             if trigger in (Trigger.PERSON, Trigger.COMMAND) and not (actor and can_use(actor, connection)):
@@ -81,9 +85,10 @@ def enqueue_run(
 def cancel_run(*, run: ExportRun, actor: User) -> None:
     """Cancel a queued or running run; the worker stops at its next batch and deletes what it wrote.
 
-    Raises FinishingRun while the run is publishing; a run that has ended already is left as it is.
+    Raises NotAllowed, and FinishingRun while the run is publishing; a run that has ended already is left as it is.
     """
     with transaction.atomic():
+        require_edit(actor, run.export)
         _cancel(run, actor)
 
 

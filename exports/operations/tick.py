@@ -17,16 +17,17 @@ from django_tasks_db.models import DBTaskResult
 from connections.connectors.base import N_
 from connections.operations.drafts import purge_drafts
 from connections_portal import runs
+from connections_portal.errors import OperationError
 from connections_portal.models import LEASED_STATES, RunState, Trigger, WhoActs
 from exports.models import ExportAttempt, ExportRun, ExportSchedule
 from exports.operations.execute import (
     PUBLISH_ATTEMPTS,
-    Failure,
     end_attempt,
     give_up_publishing,
     record_end,
 )
-from exports.operations.run import CannotRun, enqueue_run
+from exports.operations.failures import Failure
+from exports.operations.run import enqueue_run
 from exports.schedules import next_run_at, period
 from exports.tasks import execute, wake
 
@@ -80,7 +81,7 @@ def enqueue_due(*, now: dt.datetime) -> int:
                     now=now,
                 )
                 queued += 1
-            except CannotRun as refused:
+            except OperationError as refused:
                 logger.info("schedule of export %s: %s", schedule.export_id, refused.message)
     return queued
 
