@@ -135,9 +135,13 @@ def lock(export: Export) -> Export:
 
 
 def set_next_run(export: Export, now: datetime) -> None:
-    """Let the schedule count from ``now`` on, without catch-up; without a connection nothing is due."""
-    schedule = export.schedule
-    due = next_run_at(schedule, now) if export.connection_id else None
+    """Let the schedule count from ``now`` on, without catch-up.
+
+    Nothing is due without a connection or while it is paused.
+    """
+    schedule, connection = export.schedule, export.connection
+    runs = connection is not None and connection.state != State.PAUSED
+    due = next_run_at(schedule, now) if runs else None
     ExportSchedule.objects.filter(pk=schedule.pk).update(next_at=due)
 
 
