@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,6 +19,7 @@ from connections_portal.customer_data.engine import Column, DuckDBEngine, Engine
 from connections_portal.customer_data.errors import (
     BrokenItem,
     CustomerDataError,
+    NotReached,
     TimedOut,
     Unavailable,
     UnknownItem,
@@ -35,6 +36,7 @@ __all__ = [
     "Item",
     "Kind",
     "Listed",
+    "NotReached",
     "Sample",
     "TimedOut",
     "Unavailable",
@@ -53,8 +55,17 @@ SAMPLE_ROWS = 20
 # scheme of CUSTOMER_DATA_URL → adapter
 _ADAPTERS: dict[str, Callable[[Path, Limits], DuckDBEngine]] = {"duckdb": DuckDBEngine}
 
+# rule S20: what one page may take for all its questions together, and how many pages ask at a time in one process;
+# the others wait, but not long
+PAGE_SECONDS = 10.0
+PAGES_AT_A_TIME = 2
+WAIT_SECONDS = 4.0
+_places = threading.BoundedSemaphore(PAGES_AT_A_TIME)
+
 # how long the count of a query holds (it may ask for today's date), and that a count took too long
 RECOUNT_SECONDS = 600
+# after how long an item for which a page had no time left is tried again
+REACH_AGAIN_SECONDS = 60
 
 # counts by item and identity, so that a file is counted once (a page asks for all of them), each with the moment
 # until which it holds; None stands for one that took too long
@@ -64,7 +75,10 @@ _counts_lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Listed:
-    """An item with its number of rows and columns, or the sentence that says why there are none."""
+    """An item with its number of rows and columns, or the sentence that says why there are none.
+
+    Without a count and without an error it can be read, and counting it took longer than a page may wait.
+    """
 
     item: Item
     count: int | None
@@ -95,12 +109,20 @@ def _open(limits: Limits) -> DuckDBEngine:
 
 @contextmanager
 def open_for_page() -> Iterator[Engine]:
-    """An engine for metadata, counts and samples: one thread, 256 MB, five seconds a question. Raises Unavailable.
+    """An engine for metadata, counts and samples: one thread, 256 MB, five seconds a question, ten for all of them.
 
-    It may spill too: the members of a large segment, each counted once, do not fit into its memory.
+    Raises Unavailable, also while others keep all places busy. It may spill too: the members of a large segment,
+    each counted once, do not fit into its memory.
     """
-    with _open(Limits(spill=settings.SPILL_DIR, spill_mb=2_048)) as engine:
-        yield engine
+    began = time.monotonic()
+    if not _places.acquire(timeout=WAIT_SECONDS):
+        raise Unavailable(_("It is being read for others just now. Try again in a few seconds."))
+    try:
+        left = PAGE_SECONDS - (time.monotonic() - began)
+        with _open(Limits(all_seconds=left, spill=settings.SPILL_DIR, spill_mb=2_048)) as engine:
+            yield engine
+    finally:
+        _places.release()
 
 
 @contextmanager
@@ -117,7 +139,10 @@ def open_for_run() -> Iterator[Engine]:
 
 
 def count(engine: Engine, kind: Kind, name: str) -> int:
-    """Rows of a table, members of a segment (each once). Raises CustomerDataError."""
+    """Rows of a table, members of a segment (each once). Raises CustomerDataError.
+
+    TimedOut means that it could be read and not be counted in time; it is not tried again on the next page.
+    """
     key = (kind, name, engine.identity(kind, name))
     is_query = any(item.is_sql for item in engine.items() if (item.kind, item.name) == (kind, name))
     with _counts_lock:
@@ -129,8 +154,8 @@ def count(engine: Engine, kind: Kind, name: str) -> int:
     what = f"count(DISTINCT {CUSTOMER_ID})" if kind is Kind.SEGMENT else "count(*)"
     try:
         number = int(engine.rows(f"SELECT {what} FROM {quoted(engine.view(kind, name))}")[0][0])
-    except TimedOut:
-        _remember(key, None, RECOUNT_SECONDS)
+    except TimedOut as late:
+        _remember(key, None, REACH_AGAIN_SECONDS if isinstance(late, NotReached) else RECOUNT_SECONDS)
         raise
     _remember(key, number, RECOUNT_SECONDS if is_query else math.inf)
     return number
@@ -144,15 +169,38 @@ def _remember(key: tuple[Kind, str, Identity], number: int | None, seconds: floa
 
 
 def list_items(engine: Engine) -> list[Listed]:
-    """Every segment and table with its counts; one that cannot be read says so and does not hide the others."""
-    listed = []
-    for item in engine.items():
+    """Every segment and table with its counts; one that cannot be read says so and does not hide the others.
+
+    One that cannot be counted in time has no count. Raises NotReached if there is no time to look at the customers.
+    """
+    listed = [_described(engine, item) for item in engine.items()]
+    # queries last: they may be slow, and whatever is left over stays without a count
+    counts: dict[Item, int | CustomerDataError | None] = {}
+    for entry in sorted(listed, key=lambda entry: entry.item.is_sql):
+        if entry.error:
+            continue
         try:
-            columns = tuple(engine.columns(item.kind, item.name))
-            listed.append(Listed(item, count(engine, item.kind, item.name), columns))
+            counts[entry.item] = count(engine, entry.item.kind, entry.item.name)
+        except TimedOut:
+            counts[entry.item] = None
         except CustomerDataError as error:
-            listed.append(Listed(item, None, (), error.message))
-    return listed
+            counts[entry.item] = error
+    return [_counted(entry, counts.get(entry.item)) for entry in listed]
+
+
+def _described(engine: Engine, item: Item) -> Listed:
+    try:
+        return Listed(item, None, tuple(engine.columns(item.kind, item.name)))
+    except CustomerDataError as error:
+        if isinstance(error, NotReached) and (item.kind, item.name) == (Kind.TABLE, CUSTOMER):
+            raise  # without them every field of theirs would look as if it had vanished
+        return Listed(item, None, (), error.message)
+
+
+def _counted(entry: Listed, answer: int | CustomerDataError | None) -> Listed:
+    if isinstance(answer, CustomerDataError):
+        return replace(entry, columns=(), error=answer.message)
+    return replace(entry, count=answer)
 
 
 def sample(engine: Engine, kind: Kind, name: str, rows: int = SAMPLE_ROWS) -> Sample:

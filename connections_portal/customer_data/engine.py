@@ -5,6 +5,7 @@ no extensions, no Python variables, configuration frozen. Every statement it run
 """
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,14 @@ from django.utils.translation import gettext as _
 
 from connections_portal.customer_data import catalogue
 from connections_portal.customer_data.catalogue import CUSTOMER, CUSTOMER_ID, Identity, Item, Kind
-from connections_portal.customer_data.errors import BrokenItem, TimedOut, Unavailable, UnknownItem
+from connections_portal.customer_data.errors import (
+    BrokenItem,
+    CustomerDataError,
+    NotReached,
+    TimedOut,
+    Unavailable,
+    UnknownItem,
+)
 
 BATCH_ROWS = 10_000
 SQL_LIMIT = 100_000
@@ -36,12 +44,14 @@ class Column:
 class Limits:
     """What one engine may take: threads, megabytes of memory, seconds per question (None: no limit).
 
+    ``all_seconds`` is the time for everything together, views included, counted from the opening (rule S20).
     ``spill`` is the folder it may fall back on when memory runs short, ``spill_mb`` how much it may put there.
     """
 
     threads: int = 1
     memory_mb: int = 256
     seconds: float | None = 5.0
+    all_seconds: float | None = None
     spill: Path | None = None
     spill_mb: int = 8_192
 
@@ -55,7 +65,7 @@ class Engine(Protocol):
         """Every segment and table there is, readable or not."""
 
     def view(self, kind: Kind, name: str) -> str:
-        """The name under which queries read the item. Raises UnknownItem, BrokenItem."""
+        """The name under which queries read the item. Raises UnknownItem, BrokenItem, TimedOut."""
 
     def columns(self, kind: Kind, name: str) -> list[Column]:
         """The item's columns in order; those of the customers for a segment's members are not among them."""
@@ -90,10 +100,11 @@ class DuckDBEngine:
                 _("The folder of customer data is not there (%(name)s).") % {"name": folder.name}
             )
         self._limits = limits
+        self._end = time.monotonic() + limits.all_seconds if limits.all_seconds else None
         self._items = catalogue.read(folder)
         self._views: dict[tuple[Kind, str], str] = {}
         self._taken: set[str] = set()
-        self._broken: dict[tuple[Kind, str], str] = {}
+        self._broken: dict[tuple[Kind, str], CustomerDataError] = {}
         config: dict[str, Any] = {"threads": limits.threads, "memory_limit": f"{limits.memory_mb}MB"}
         if limits.spill:
             try:
@@ -146,15 +157,19 @@ class DuckDBEngine:
         try:
             if item.problem:
                 raise BrokenItem(item.problem)
-            if item.kind is Kind.SEGMENT:
-                # the members and nothing else, under the one name whatever its case in the file
-                source = self._query(item) if item.is_sql else _reader(item)
-                whole = self._define(f"source of {view}", source)
-                self._define(view, f"SELECT {CUSTOMER_ID} AS {CUSTOMER_ID} FROM {_name(whole)}")
-            else:
-                self._define(view, self._table(item))
-        except (duckdb.Error, BrokenItem, OSError, UnicodeError) as error:
-            self._broken[key] = error.message if isinstance(error, BrokenItem) else "The file cannot be read."
+            # to make a view the engine looks into the files
+            with self._watched(self._limits.seconds):
+                if item.kind is Kind.SEGMENT:
+                    # the members and nothing else, under the one name whatever its case in the file
+                    source = self._query(item) if item.is_sql else _reader(item)
+                    whole = self._define(f"source of {view}", source)
+                    self._define(view, f"SELECT {CUSTOMER_ID} AS {CUSTOMER_ID} FROM {_name(whole)}")
+                else:
+                    self._define(view, self._table(item))
+        except CustomerDataError as error:
+            self._broken[key] = error
+        except (duckdb.Error, OSError, UnicodeError):
+            self._broken[key] = BrokenItem(_("The file cannot be read."))
         else:
             self._views[key] = view
 
@@ -195,7 +210,8 @@ class DuckDBEngine:
         if key not in self._items:
             raise UnknownItem(_("It is not there any more."))
         if key in self._broken:
-            raise BrokenItem(self._broken[key])
+            problem = self._broken[key]
+            raise type(problem)(problem.message)
         return self._views[key]
 
     def columns(self, kind: Kind, name: str) -> list[Column]:
@@ -250,26 +266,56 @@ class DuckDBEngine:
     @contextmanager
     def _limited(self, seconds: float | None) -> Iterator[None]:
         """Interrupt a question that takes too long; say what failed without quoting data."""
-        timer = None
-        if seconds:
-            timer = threading.Timer(seconds, self._db.interrupt)
-            timer.start()
         try:
-            yield
-        except duckdb.InterruptException:
-            raise TimedOut(_("It took too long to answer.")) from None
+            with self._watched(seconds):
+                yield
         except duckdb.OutOfMemoryException:
             raise Unavailable(_("The engine has too little memory or spill space.")) from None
         except (duckdb.Error, OSError, pa.ArrowException) as error:
-            # while rows stream, the engine's errors arrive as Arrow's; their text may quote a line of the data
-            if "INTERRUPT" in str(error):
-                raise TimedOut(_("It took too long to answer.")) from None
             raise BrokenItem(
                 _("The data cannot be read (%(error)s).") % {"error": type(error).__name__}
             ) from None
-        finally:
-            if timer:
-                timer.cancel()
+
+    @contextmanager
+    def _watched(self, seconds: float | None) -> Iterator[None]:
+        """Let what runs inside have ``seconds``, and no more than is left for all. Raises TimedOut, NotReached."""
+        left = None if self._end is None else self._end - time.monotonic()
+        late = NotReached if left is not None and (seconds is None or left < seconds) else TimedOut
+        time_given = left if late is NotReached else seconds
+        if time_given is not None and time_given <= 0:
+            raise NotReached(_("There was no time left for it."))
+        try:
+            with _interrupting(self._db, time_given):
+                yield
+        except (duckdb.Error, OSError, pa.ArrowException) as error:
+            # while rows stream, the engine's errors arrive as Arrow's; their text may quote a line of the data
+            if isinstance(error, duckdb.InterruptException) or "INTERRUPT" in str(error):
+                raise late(_("It took too long to answer.")) from None
+            raise
+
+
+@contextmanager
+def _interrupting(db: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterator[None]:
+    """Interrupt what ``db`` does after ``seconds`` (None: never)."""
+    if seconds is None:
+        yield
+        return
+    done = threading.Event()
+
+    def watch() -> None:
+        if not done.wait(seconds):
+            # again and again: an interruption between two steps of one question is forgotten by the engine
+            db.interrupt()
+            while not done.wait(0.05):
+                db.interrupt()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
 
 
 def quoted(name: str) -> str:

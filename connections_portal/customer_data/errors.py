@@ -22,4 +22,8 @@ class BrokenItem(CustomerDataError):
 
 
 class TimedOut(CustomerDataError):
-    """The question took longer than a page may wait."""
+    """The question took longer than one question may."""
+
+
+class NotReached(TimedOut):
+    """The time for all questions together was over before this one had its own: it says nothing about the item."""

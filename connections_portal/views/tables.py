@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from connections_portal import audit, customer_data, roles
-from connections_portal.customer_data import CUSTOMER, CustomerDataError, Kind, Listed
+from connections_portal.customer_data import CUSTOMER, CustomerDataError, Kind, Listed, TimedOut
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, role_required
 
@@ -65,10 +65,13 @@ def table(request: PortalRequest, kind: str, name: str) -> HttpResponse:
                 raise Http404
             context: dict[str, Any] = {"item": item, "asks_for_sample": may_see_rows}
             try:
-                context["count"] = customer_data.count(engine, item.kind, item.name)
                 # a segment is a list of customers: what can be sent of it are their columns
                 source = (Kind.TABLE, CUSTOMER) if item.kind is Kind.SEGMENT else (item.kind, item.name)
                 context["columns"] = engine.columns(*source)
+                try:
+                    context["count"] = customer_data.count(engine, item.kind, item.name)
+                except TimedOut:
+                    context["count"] = None
                 context["summary"] = _summary(item.kind, context["count"], len(context["columns"]))
                 if wants_rows:
                     audit.record(
@@ -82,10 +85,12 @@ def table(request: PortalRequest, kind: str, name: str) -> HttpResponse:
     return render(request, "tables/detail.html", context)
 
 
-def _summary(kind: Kind, number: int, columns: int) -> str:
-    if kind is Kind.SEGMENT:
-        people = ngettext("%(n)s member", "%(n)s members", number) % {"n": f"{number:,}"}
+def _summary(kind: Kind, number: int | None, columns: int) -> str:
+    if number is None:
+        rows = _("Not counted: it takes too long")
+    elif kind is Kind.SEGMENT:
+        rows = ngettext("%(n)s member", "%(n)s members", number) % {"n": f"{number:,}"}
     else:
-        people = ngettext("%(n)s row", "%(n)s rows", number) % {"n": f"{number:,}"}
+        rows = ngettext("%(n)s row", "%(n)s rows", number) % {"n": f"{number:,}"}
     fields = ngettext("%(n)d column", "%(n)d columns", columns) % {"n": columns}
-    return f"{people}, {fields}"
+    return f"{rows}, {fields}"
