@@ -4,6 +4,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from connections.models import Connection
@@ -135,6 +136,28 @@ class ExportRun(Run):
 
     def __str__(self) -> str:
         return f"{self.export} {self.queued_at:%Y-%m-%d %H:%M}"
+
+
+class TemporaryFolder(models.Model):
+    """A folder of unfinished files at a destination, noted before it is made until it was seen gone.
+
+    ``path`` is relative to the connection's folder. While its run is under way it is the run's; once that has ended, or
+    was removed with its export, it is a leftover and is deleted, as long as the connection leads to the same target.
+    """
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="temporary_folders")
+    target_digest = models.CharField(max_length=64)
+    path = models.CharField(max_length=200)
+    run = models.ForeignKey(ExportRun, null=True, on_delete=models.SET_NULL, related_name="folders")
+    created_at = models.DateTimeField(auto_now_add=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    not_before = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.path
 
 
 class TaskState(models.TextChoices):

@@ -7,7 +7,7 @@ no extensions, no Python variables, configuration frozen. Every statement it run
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -254,7 +254,8 @@ class DuckDBEngine:
 
     def interrupt(self) -> None:
         """See ``Engine.interrupt``."""
-        self._db.interrupt()
+        with suppress(duckdb.ConnectionException):  # closed meanwhile: nothing is under way
+            self._db.interrupt()
 
     def _select(self, sql: str) -> duckdb.DuckDBPyRelation:
         """The relation of one SELECT (or DESCRIBE, which the parser counts among them); refuses all else."""
