@@ -4,12 +4,13 @@ import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -96,6 +97,30 @@ def go_to(request: HttpRequest, url: str) -> HttpResponse:
     redirect = HttpResponseRedirect(url)
     redirect.status_code = 303
     return redirect
+
+
+def back_to_list(request: HttpRequest, list_url: str) -> HttpResponse:
+    """After something asked for in a list: the list as it was, with its search, filters and page.
+
+    On the list itself htmx gets 204 and the events that close the dialog and fetch the table again. Otherwise it is
+    ``go_to``, with the query that the list's form sent as ``query``.
+    """
+    if is_fragment(request) and _current_path(request) == list_url:
+        return trigger(HttpResponse(status=204), closeDialogs=True, listChanged=True)
+    query = list_query(request)
+    return go_to(request, f"{list_url}?{query}" if query else list_url)
+
+
+def list_query(request: HttpRequest) -> str:
+    """The list's own search, filters and page, as its form sent them; encoded anew, so it is a query and no more."""
+    return QueryDict(request.POST.get("query", "")[:1000]).urlencode()
+
+
+def _current_path(request: HttpRequest) -> str:
+    try:
+        return urlsplit(request.headers.get("HX-Current-URL", "")).path
+    except ValueError:
+        return ""
 
 
 def trigger(response: HttpResponse, **events: Any) -> HttpResponse:

@@ -117,9 +117,9 @@
       touched.delete(box);
       find(`#${box.id}-body`).replaceChildren();
       const opener = openers.get(box);
-      if (!opener || opener.isConnected) return; // the browser has given the focus back
+      if (!opener || (opener.isConnected && opener.checkVisibility())) return; // the browser has given the focus back
       const again = opener.id && document.getElementById(opener.id);
-      (again || find("#main")).focus();
+      (again && again.checkVisibility() ? again : find("[data-select-all]") || find("#main")).focus();
     });
   }
 
@@ -157,7 +157,7 @@
     if (button.getAttribute("aria-busy") === "true") { event.preventDefault(); event.stopImmediatePropagation(); return; }
     setTimeout(() => button.setAttribute("aria-busy", "true"), 0); // after the form's data are collected
   }, true);
-  addEventListener("pageshow", () => { for (const button of all("[aria-busy=true]")) button.removeAttribute("aria-busy"); });
+  addEventListener("pageshow", () => { for (const button of all("[aria-busy=true]")) button.removeAttribute("aria-busy"); refresh(); });
 
   function setTheme(pressed) {
     const theme = pressed.value;
@@ -236,6 +236,8 @@
 
   // ---- selection and command bar ------------------------------------------------------------------------------
 
+  let lastTicked = null; // where a range begins
+
   function updateSelection() {
     const bar = find("[data-selection]");
     const boxes = all("[data-select]");
@@ -246,13 +248,28 @@
       everything.indeterminate = rows.length > 0 && rows.length < boxes.length;
     }
     if (!bar) return;
+    const held = bar.contains(document.activeElement);
+    const offers = (row, name) => find(`[data-command="${name}"]`, row);
     bar.hidden = rows.length === 0;
-    for (const command of all("[data-command]", bar)) {
-      command.hidden = rows.length !== 1 || !find(`[data-command="${command.dataset.command}"]`, rows[0]);
-    }
+    for (const command of all("[data-command]", bar)) command.hidden = rows.length !== 1 || !offers(rows[0], command.dataset.command);
+    for (const command of all("[data-bulk]", bar)) command.hidden = rows.length < 2 || !rows.some((row) => offers(row, command.dataset.bulk));
+    if (held && !document.activeElement.checkVisibility()) (everything || find("#main")).focus();
     const count = find("[data-selection-count]", bar);
     const text = rows.length ? count.dataset.selectionCount.replace("{}", rows.length) : "";
     if (count.textContent !== text) count.textContent = text;
+  }
+
+  function clearSelection() {
+    for (const tick of all("[data-select]")) tick.checked = false;
+    refresh();
+  }
+
+  /** With Shift, every row from the one ticked before to this one follows it. */
+  function tickRange(box, shift) {
+    const boxes = all("[data-select]");
+    const [from, to] = [boxes.indexOf(lastTicked), boxes.indexOf(box)].sort((a, b) => a - b);
+    if (shift && from >= 0) for (const between of boxes.slice(from, to + 1)) between.checked = box.checked;
+    lastTicked = box; // the box's own change event counts anew
   }
 
   function updateTickAll() {
@@ -271,17 +288,17 @@
   }
 
   document.addEventListener("click", (event) => {
-    const element = event.target.closest("[data-close], [data-copy], [data-clear-selection], [data-selection] [data-command], .error-list a");
+    const element = event.target.closest("[data-close], [data-copy], [data-select], [data-clear-selection], [data-selection] [data-command], .error-list a");
     if (!element) return;
     const box = element.closest("dialog[open]");
     if (element.matches("[data-close]")) {
       if (box) { event.preventDefault(); closeAsking(box); }
     } else if (element.matches("[data-copy]")) {
       copy(element);
+    } else if (element.matches("[data-select]")) {
+      tickRange(element, event.shiftKey);
     } else if (element.matches("[data-clear-selection]")) {
-      for (const tick of all("[data-select]")) tick.checked = false;
-      refresh();
-      find("[data-select-all]")?.focus();
+      clearSelection();
     } else if (element.matches(".error-list a")) {
       const field = document.getElementById(element.hash.slice(1));
       if (field) { event.preventDefault(); (field.matches("fieldset") ? find("input", field) || field : field).focus(); }
@@ -289,6 +306,11 @@
       const row = find("[data-select]:checked")?.closest("tr");
       row && find(`[data-command="${element.dataset.command}"]`, row)?.click();
     }
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || event.target.matches("input[type=search]") || find("dialog[open], [popover]:popover-open:not(#toasts)")) return;
+    if (find("[data-select]:checked")) clearSelection();
   });
 
   // ---- start --------------------------------------------------------------------------------------------------
