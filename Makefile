@@ -13,7 +13,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run worker check lint test browser bench screenshots lock
+.PHONY: help install run worker check lint test postgres browser bench screenshots lock
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,8 +38,12 @@ lint: .venv/.dev ## Check style, templates, types, import directions, migrations
 	$(BIN)/python manage.py makemigrations --check --dry-run --settings tests.lint_settings
 	$(BIN)/python manage.py check --fail-level WARNING --settings tests.lint_settings
 
-test: .venv/.dev .packages ## Run all tests, browser tests included
+test: .venv/.dev .packages ## Run all tests, browser tests included; those about the database on PostgreSQL too
 	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests.postgresql $(ARGS)
+
+postgres: .venv/.dev .packages ## Run only the tests about the database, on PostgreSQL
+	$(BIN)/python -m tests.postgresql $(ARGS)
 
 browser: .venv/.dev .packages ## Run the browser tests only
 	$(BIN)/python -m pytest -m browser $(ARGS)
@@ -68,3 +72,4 @@ lock: .venv/.dev ## Rewrite requirements*.txt from pyproject.toml
 .PHONY: .packages
 .packages:
 	@.ci/ensure-packages.sh browser ssh
+	@.ci/ensure-packages.sh postgres || echo "Going on without PostgreSQL."

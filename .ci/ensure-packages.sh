@@ -1,15 +1,17 @@
 #!/bin/sh
-# Makes sure that what the project needs from the system is there: ensure-packages.sh [venv] [browser] [ssh]
+# Makes sure that what the project needs from the system is there: ensure-packages.sh [venv] [browser] [ssh] [postgres]
 #
 #   venv     python3 can make virtual environments
 #   browser  a Chromium for the browser tests ($CHROMIUM, else /usr/bin/chromium)
 #   ssh      OpenSSH server, SFTP server and tools; the tests start servers of their own
+#   postgres PostgreSQL's server and tools; the tests start a server of their own
 #
 # What is missing is installed with apt when root, else named. A package that would start a service is kept from it.
 set -eu
 
 PYTHON=${PYTHON:-python3}
 POLICY=/usr/sbin/policy-rc.d
+NO_CLUSTER=/etc/postgresql-common/createcluster.d/connections-portal.conf
 MARK="# connections-portal: no service starts while packages are installed"
 missing=""
 
@@ -31,6 +33,10 @@ for group in "$@"; do
         [ -x /usr/sbin/sshd ] || need openssh-server
         [ -x /usr/lib/openssh/sftp-server ] || need openssh-sftp-server
         command -v ssh-keygen >/dev/null && command -v sftp >/dev/null || need openssh-client
+        ;;
+    postgres)
+        # Debian keeps it outside of PATH
+        ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || need postgresql
         ;;
     *)
         echo "Unknown group: $group" >&2
@@ -55,7 +61,17 @@ if [ ! -e "$POLICY" ] || grep -qF "$MARK" "$POLICY"; then
     printf '#!/bin/sh\n%s\nexit 101\n' "$MARK" >"$POLICY"
     chmod 755 "$POLICY"
 fi
-cleanup() { [ "$own_policy" = no ] || rm -f "$POLICY"; }
+# Nor does PostgreSQL make databases of its own (pg_createcluster(1), create_main_cluster).
+case " $missing " in
+*" postgresql "*)
+    mkdir -p "${NO_CLUSTER%/*}"
+    printf '%s\ncreate_main_cluster = false\n' "$MARK" >"$NO_CLUSTER"
+    ;;
+esac
+cleanup() {
+    [ "$own_policy" = no ] || rm -f "$POLICY"
+    rm -f "$NO_CLUSTER"
+}
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 

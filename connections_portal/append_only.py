@@ -5,6 +5,7 @@ before INSERT also refuses ``INSERT OR REPLACE`` of a row that exists.
 """
 
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.utils import CursorWrapper
 
 TABLES = ("connections_portal_auditentry", "connections_consent")
 MESSAGE = "rows of this table can only be added"
@@ -36,26 +37,22 @@ def _triggers(vendor: str) -> dict[str, str]:
 
 
 def missing(*, using: str = DEFAULT_DB_ALIAS) -> list[str]:
-    """Names of triggers that should be there and are not; tables that do not exist yet are left out."""
+    """Names of triggers that should be there and work and do not; tables that do not exist yet are left out."""
     connection = connections[using]
     tables = set(connection.introspection.table_names())
     query = (
         "SELECT name FROM sqlite_master WHERE type = 'trigger'"
         if connection.vendor == "sqlite"
-        else "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
+        else "SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A') AND pg_table_is_visible(tgrelid)"
     )
     with connection.cursor() as cursor:
         cursor.execute(query)
         present = {row[0] for row in cursor.fetchall()}
-    return [
-        name
-        for name in _triggers(connection.vendor)
-        if name not in present and name.rsplit("_no_", 1)[0] in tables
-    ]
+    return [name for name in _triggers(connection.vendor) if name not in present and _table(name) in tables]
 
 
 def install(*, using: str = DEFAULT_DB_ALIAS) -> None:
-    """Create the triggers that are missing."""
+    """Create the triggers that are missing, and those anew that somebody switched off."""
     connection = connections[using]
     names = missing(using=using)
     if not names:
@@ -65,6 +62,7 @@ def install(*, using: str = DEFAULT_DB_ALIAS) -> None:
         if connection.vendor == "postgresql":
             cursor.execute(_POSTGRESQL_FUNCTION)
         for name in names:
+            _drop(cursor, connection.vendor, name)
             cursor.execute(f"CREATE TRIGGER {name} {triggers[name]}")
 
 
@@ -74,7 +72,14 @@ def uninstall(*, using: str = DEFAULT_DB_ALIAS) -> None:
     tables = set(connection.introspection.table_names())
     with connection.cursor() as cursor:
         for name in _triggers(connection.vendor):
-            table = name.rsplit("_no_", 1)[0]
-            if table in tables:
-                suffix = "" if connection.vendor == "sqlite" else f" ON {table}"
-                cursor.execute(f"DROP TRIGGER IF EXISTS {name}{suffix}")
+            if _table(name) in tables:
+                _drop(cursor, connection.vendor, name)
+
+
+def _table(trigger: str) -> str:
+    return trigger.rsplit("_no_", 1)[0]
+
+
+def _drop(cursor: CursorWrapper, vendor: str, trigger: str) -> None:
+    suffix = "" if vendor == "sqlite" else f" ON {_table(trigger)}"
+    cursor.execute(f"DROP TRIGGER IF EXISTS {trigger}{suffix}")

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -43,8 +43,18 @@ def env_list(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in env_text(name, default).split(",") if word.strip()]
 
 
+# How long to wait for a row or table that somebody else has locked, and for the answer to one question (PostgreSQL; 0
+# is without limit, for a migration of large tables).
+DATABASE_LOCK_SECONDS = 20
+DATABASE_SECONDS = env_int("DATABASE_SECONDS", 60)
+
+
 def database(url: str) -> dict[str, Any]:
-    """Django's settings for ``sqlite:///path`` or ``postgresql://user:password@host:port/name``."""
+    """Django's settings for ``sqlite:///path`` or ``postgresql://user:password@host:port/name``.
+
+    What follows a ``?`` is given to libpq as it is (``sslmode=verify-full``). A database that is busy or away is an
+    error after DATABASE_LOCK_SECONDS, one question after DATABASE_SECONDS: nothing waits for ever.
+    """
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         return {
@@ -52,7 +62,7 @@ def database(url: str) -> dict[str, Any]:
             "NAME": unquote(parts.path.removeprefix("/")) or ":memory:",
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
-                "timeout": 20,
+                "timeout": DATABASE_LOCK_SECONDS,
                 "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
             },
             "TEST": {"NAME": str(Path(tempfile.gettempdir()) / f"portal-test-{os.getpid()}.sqlite3")},
@@ -66,6 +76,19 @@ def database(url: str) -> dict[str, Any]:
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
             "CONN_MAX_AGE": 600,
+            "CONN_HEALTH_CHECKS": True,
+            "OPTIONS": {
+                "connect_timeout": 5,
+                # a machine that is gone without a word is noticed while waiting for it (tcp(7), libpq)
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": DATABASE_LOCK_SECONDS * 1000,
+                # the last one: a frozen process must not hold its locks against all others
+                "options": f"-c lock_timeout={DATABASE_LOCK_SECONDS}s -c statement_timeout={DATABASE_SECONDS}s "
+                "-c idle_in_transaction_session_timeout=60s",
+            }
+            | dict(parse_qsl(parts.query)),
         }
     raise ImproperlyConfigured("DATABASE_URL must start with sqlite:/// or postgresql://")
 

@@ -10,7 +10,7 @@ from connections_portal.checks import append_only_tables
 from connections_portal.models import AuditEntry, User
 from tests.factories import make_connection
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 MODELS = [AuditEntry, Consent]
 
 
@@ -42,6 +42,26 @@ def test_no_replace() -> None:
                 "object_type, object_label, details) VALUES (%s, %s, 'x', 'done', 'x', '', '', '{}')",
                 [entry["id"], entry["at"]],
             )
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="TRUNCATE is PostgreSQL's")
+@pytest.mark.parametrize("model", MODELS)
+def test_no_truncate(model: type[AuditEntry | Consent]) -> None:
+    with pytest.raises(DatabaseError, match=append_only.MESSAGE), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # else it is refused for what is pending, too
+            cursor.execute(f"TRUNCATE {model._meta.db_table} CASCADE")
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's triggers cannot be switched off")
+@pytest.mark.parametrize("how", ["DISABLE TRIGGER", "ENABLE REPLICA TRIGGER"])
+def test_a_trigger_that_is_switched_off_is_missing_and_migrate_switches_it_on(how: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE connections_consent {how} connections_consent_no_change")
+    assert {error.id for error in append_only_tables(databases=["default"])} == {"portal.E004"}
+    call_command("migrate", verbosity=0)
+    assert append_only_tables(databases=["default"]) == []
+    test_no_delete(Consent)
 
 
 def test_adding_still_works(admin: User) -> None:
