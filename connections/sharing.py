@@ -1,6 +1,7 @@
 """Grants behind *Choose who can use this connection*."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Q, QuerySet
@@ -16,9 +17,18 @@ from connections_portal.models import User
 from connections_portal.roles import Role
 
 
+@dataclass(frozen=True, kw_only=True)
+class Grants:
+    """Who can use a connection, besides administrators: ids of people and groups count with *Specific people* only."""
+
+    access: Access
+    people: frozenset[int] = frozenset()
+    groups: frozenset[int] = frozenset()
+
+
 def grantable_people() -> QuerySet[User]:
     """Contributors that are active, by name."""
-    return User.objects.filter(is_active=True, groups__name=Role.CONTRIBUTOR).order_by(
+    return User.objects.filter(is_active=True, is_superuser=False, groups__name=Role.CONTRIBUTOR).order_by(
         "first_name", "last_name", "username"
     )
 
@@ -52,3 +62,29 @@ def set_grants(
         ConnectionGroupObjectPermission(content_object=connection, permission=permission, group=group)
         for group in groups
     )
+
+
+def granted(connection: Connection) -> Grants:
+    """What is stored, idle grants included: those of former contributors, and of groups that hold none."""
+    if connection.access != Access.SPECIFIC:
+        return Grants(access=Access(connection.access))
+    return Grants(
+        access=Access.SPECIFIC,
+        people=frozenset(connection.user_grants.values_list("user_id", flat=True)),
+        groups=frozenset(connection.group_grants.values_list("group_id", flat=True)),
+    )
+
+
+def contributors_with(grants: Grants) -> dict[int, User]:
+    """By id, the contributors who may use a connection with these grants; idle grants give nobody anything."""
+    people = grantable_people()
+    if grants.access == Access.ADMINISTRATORS:
+        return {}
+    if grants.access == Access.SPECIFIC:
+        people = people.filter(Q(pk__in=grants.people) | Q(pk__in=members_of(grants.groups)))
+    return {person.pk: person for person in people}
+
+
+def members_of(groups: Collection[int]) -> QuerySet[User, int]:
+    """Ids of everybody in one of these groups."""
+    return User.objects.filter(groups__in=groups).order_by().values_list("pk", flat=True)

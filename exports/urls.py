@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from exports.views import connection, detail, form, lists, remove, runs
+from exports.views import connection, detail, form, lists, remove, responsible, runs
 
 app_name = "exports"
 
@@ -14,6 +14,7 @@ urlpatterns = [
     path("<uuid:uuid>/run/", runs.run_now, name="run_now"),
     path("<uuid:uuid>/detach/", connection.detach, name="detach"),
     path("<uuid:uuid>/attach/", connection.attach, name="attach"),
+    path("<uuid:uuid>/take-over/", responsible.take_over, name="take_over"),
     path("<uuid:uuid>/remove/", remove.remove, name="remove"),
     path("<uuid:uuid>/runs/<uuid:run_uuid>/", runs.run, name="run"),
     path("<uuid:uuid>/runs/<uuid:run_uuid>/status/", runs.run_status, name="run_status"),

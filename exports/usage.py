@@ -1,17 +1,20 @@
-"""Exports as dependents of a connection: what *Used by* counts and *Remove* stops at."""
+"""Exports as dependents of a connection: what *Used by* counts, *Remove* stops at and *Share* tells of."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from django.db.models import Count
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from connections.dependents import Dependent, Kind
+from connections.dependents import Dependent, Kind, Withdrawal
 from connections.models import Connection
 from connections_portal.models import ACTIVE_STATES, User
 from exports.models import Export, ExportSchedule
 from exports.operations.edit import set_next_run
+from exports.operations.responsible import answer_for, turn_off
 from exports.operations.run import cancel_active_runs
 
 
@@ -31,10 +34,11 @@ def _count(connection_ids: Iterable[int]) -> dict[int, int]:
 
 def _find(connection: Connection, user: User) -> list[Dependent]:
     """Every export on the connection; whoever may remove a connection may see them all."""
-    return [
-        Dependent(name=export.name, url=reverse("exports:detail", args=[export.uuid]))
-        for export in Export.objects.filter(connection=connection)
-    ]
+    return [_dependent(export) for export in Export.objects.filter(connection=connection)]
+
+
+def _dependent(export: Export) -> Dependent:
+    return Dependent(name=export.name, url=reverse("exports:detail", args=[export.uuid]))
 
 
 def _list_url(connection: Connection) -> str:
@@ -61,13 +65,56 @@ def _go_on(connection: Connection, now: datetime) -> int:
     return len(exports)
 
 
+def _withdrawn(connection: Connection, losing: Sequence[User]) -> Withdrawal | None:
+    """*2 exports keep running. Ana and Ben can no longer change them.*"""
+    exports = list(Export.objects.filter(connection=connection).order_by("name_key", "pk"))
+    if not exports:
+        return None
+    ids = {person.pk for person in losing}
+    left = [export for export in exports if export.responsible_id in ids]
+    number = len(exports)
+    return Withdrawal(
+        sentences=[
+            ngettext("%(number)d export keeps running.", "%(number)d exports keep running.", number)
+            % {"number": number},
+            ngettext("%(people)s can no longer change it.", "%(people)s can no longer change them.", number)
+            % {"people": people_phrase(losing)},
+        ],
+        concerned=[_dependent(export) for export in exports],
+        left=[_dependent(export) for export in left],
+        marks=[(export.uuid, export.version) for export in exports],
+        list_url=_list_url(connection),
+    )
+
+
+def people_phrase(people: Sequence[User], most: int = 3) -> str:
+    """*Ana Weber*, *Ana Weber and Ben Okafor*, *Ana Weber, Ben Okafor, Maja Lind and 4 more*."""
+    names = [str(person) for person in people]
+    if len(names) > most + 1:
+        more = len(names) - most
+        rest = ngettext("%(n)d more", "%(n)d more", more) % {"n": more}
+        names = [*names[:most], rest]
+    if len(names) == 1:
+        return names[0]
+    return _("%(names)s and %(last)s") % {"names": ", ".join(names[:-1]), "last": names[-1]}
+
+
+def _settle_withdrawal(connection: Connection, losing: Sequence[User], keep: bool, actor: User) -> list[UUID]:
+    left = Export.objects.filter(connection=connection, responsible__in=losing)
+    return answer_for(left, actor=actor) if keep else turn_off(left, actor=actor)
+
+
 KIND = Kind(
     key="exports",
     phrase=_phrase,
     count=_count,
     find=_find,
     list_url=_list_url,
+    add_label=lambda: _("Add export"),
+    add_url=lambda connection: f"{reverse('exports:create')}?connection={connection.uuid}",
     interrupt=_interrupt,
     hold=_hold,
     go_on=_go_on,
+    withdrawn=_withdrawn,
+    settle_withdrawal=_settle_withdrawal,
 )

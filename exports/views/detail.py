@@ -14,6 +14,7 @@ from connections_portal.web import PortalRequest, role_required
 from exports.forms import type_name
 from exports.models import Export, ItemKind
 from exports.permissions import VIEWING_ROLES
+from exports.responsible import of_export as responsibility_for
 from exports.schedules import describe
 from exports.sources import label_of
 from exports.status import of_export
@@ -34,6 +35,7 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "run": run,
         "status": of_export(export, run, timezone.now()),
         "last": history_lines([run])[0] if run else None,
+        "responsibility": responsibility_for(export, request.user, allowed),
         "page_obj": page,
         "history": history_lines(list(page.object_list)),
         **summary(export),

@@ -18,7 +18,7 @@ from connections_portal import web
 from connections_portal.errors import OperationError
 from connections_portal.models import Trigger
 from connections_portal.web import PortalRequest, role_required
-from exports import story
+from exports import responsible, story
 from exports.forms import type_name
 from exports.models import Export, ExportRun
 from exports.operations.run import cancel_run, enqueue_run
@@ -114,6 +114,7 @@ def run_context(request: PortalRequest, export: Export, allowed: Rights, shown: 
         "folder": shown.final_folder if sees_connection else "",
         "consent": agreed(shown) if sees_connection else None,
         "history": history_lines(history),
+        "responsibility": responsible.of_failed_run(shown, export, request.user, allowed),
     }
 
 

@@ -1,0 +1,115 @@
+"""*Share*: who can use a connection, and what becomes of what was built by those who no longer can."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from connections import dependents
+from connections.dependents import Withdrawal
+from connections.models import Access, Connection
+from connections.operations.edit import lock
+from connections.sharing import Grants, contributors_with, granted, set_grants
+from connections_portal import audit
+from connections_portal.errors import OperationError
+from connections_portal.models import User
+
+
+@dataclass(frozen=True, kw_only=True)
+class Impact:
+    """What withdrawing access would do: who loses the right, what that concerns, and the token that stands for it."""
+
+    losing: Sequence[User]
+    withdrawals: Sequence[Withdrawal]
+    token: str
+
+    @property
+    def asks(self) -> bool:
+        """Whether something loses its responsible person, so that there is a choice to make."""
+        return any(withdrawal.left for withdrawal in self.withdrawals)
+
+
+class AccessWithdrawn(OperationError):
+    """People lose the right to something in use; nothing is saved until the impact has been seen (design: Sharing).
+
+    409 when an impact was seen and it is not this one any more.
+    """
+
+    def __init__(self, impact: Impact, *, seen: bool) -> None:
+        message = (
+            _("This has changed since you looked. Look at it again.")
+            if seen
+            else _("Nothing has been saved yet.")
+        )
+        super().__init__(message)
+        self.impact = impact
+        self.status = 409 if seen else 422
+
+
+def share_connection(
+    *,
+    connection: Connection,
+    version: int,
+    access: Access,
+    people: Sequence[User] = (),
+    groups: Sequence[Group] = (),
+    impact: str = "",
+    keep: bool = True,
+    actor: User,
+) -> Connection:
+    """Set who can use the connection, from the page that showed ``version``; running runs are not touched (rule S4).
+
+    ``people`` and ``groups`` count with *Specific people* only. Where somebody loses the right to something in use,
+    ``impact`` is the token of what they were shown; with ``keep`` the actor answers for what loses its responsible
+    person, else its schedules are turned off. What is as it was changes nothing. Raises Stale when somebody else
+    changed or removed the connection, and AccessWithdrawn when the impact has not been seen, or is another one now.
+    """
+    if access != Access.SPECIFIC:
+        people, groups = (), ()
+    with transaction.atomic():
+        locked = lock(connection, version)
+        before = granted(locked)
+        after = Grants(
+            access=access, people=frozenset(p.pk for p in people), groups=frozenset(g.pk for g in groups)
+        )
+        if before == after:
+            return locked
+        had, has = contributors_with(before), contributors_with(after)
+        gained = [person for pk, person in has.items() if pk not in had]
+        losing = [person for pk, person in had.items() if pk not in has]
+        now = impact_of(locked, losing)
+        if now.withdrawals and impact != now.token:
+            raise AccessWithdrawn(now, seen=bool(impact))
+        settled = dependents.settle_withdrawals(locked, losing, keep=keep, actor=actor) if now.asks else []
+        locked.access, locked.updated_by = access, actor
+        locked.version += 1
+        locked.save(update_fields=["access", "version", "updated_by", "updated_at"])
+        set_grants(locked, access, people, groups)
+        details: dict[str, Any] = {
+            "access": access.value,
+            "people": [str(person) for person in people],
+            "groups": [group.name for group in groups],
+            "gained": [str(person) for person in gained],
+            "lost": [str(person) for person in losing],
+        }
+        if settled:
+            details |= {"kept_running" if keep else "schedules_off": [str(uuid) for uuid in settled]}
+        audit.record("connection.shared", actor=actor, target=locked, **details)
+        return locked
+
+
+def impact_of(connection: Connection, losing: Sequence[User]) -> Impact:
+    """What it means that these people lose the right, as things are now.
+
+    The token is the SHA-256 of the connection's version, the people, and identifier and version of all concerned.
+    """
+    withdrawals = dependents.withdrawals(connection, losing)
+    marks = sorted((str(uuid), version) for withdrawal in withdrawals for uuid, version in withdrawal.marks)
+    content = [connection.version, sorted(person.pk for person in losing), marks]
+    token = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return Impact(losing=losing, withdrawals=withdrawals, token=token)

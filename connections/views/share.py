@@ -1,0 +1,112 @@
+"""*Share*: who can use a connection (design: Sharing)."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from connections import connectors
+from connections.models import Access, Connection
+from connections.operations.share import AccessWithdrawn, Impact, share_connection
+from connections.share_form import ShareForm
+from connections.views.lists import type_of, who_has_access
+from connections_portal.errors import Stale
+from connections_portal.roles import Role
+from connections_portal.web import PortalRequest, go_to, page_or_fragment, role_required
+
+# So many exports are named before a link leads to all of them.
+NAMED = 8
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(Role.ADMINISTRATOR)
+def share(request: PortalRequest, uuid: UUID) -> HttpResponse:
+    """The form; ``action=search`` looks for people and saves nothing; anything else that is posted saves."""
+    connection = _connection(request, uuid)
+    if request.method != "POST":
+        return _page(request, connection, ShareForm(connection))
+    if request.POST.get("action") == "search":
+        return _page(request, connection, ShareForm(connection, shown=request.POST))
+    form = ShareForm(connection, request.POST)
+    if not form.is_valid():
+        return _page(request, connection, form, status=422)
+    return _save(request, connection, form)
+
+
+def _connection(request: PortalRequest, uuid: UUID) -> Connection:
+    """The connection; enrichment connections have no such choice and hence no such page."""
+    connections = Connection.objects.editable_by(request.user).select_related("updated_by")
+    connection = get_object_or_404(connections, uuid=uuid)
+    connector = connectors.get(connection.type_key)
+    if connector is not None and connector.direction == "enrichment":
+        raise Http404
+    return connection
+
+
+def _save(request: PortalRequest, connection: Connection, form: ShareForm) -> HttpResponse:
+    version = request.POST.get("version", "")[:9]
+    try:
+        share_connection(
+            connection=connection,
+            version=int(version) if version.isascii() and version.isdigit() else 0,
+            access=Access(form.cleaned_data["access"]),
+            people=form.people(),
+            groups=form.groups(),
+            impact=request.POST.get("impact", "")[:64],
+            keep=form.keeps,
+            actor=request.user,
+        )
+    except AccessWithdrawn as withdrawn:
+        if withdrawn.status == 409:
+            form.add_error(None, withdrawn.message)
+        return _page(request, connection, form, status=withdrawn.status, impact=withdrawn.impact)
+    except Stale as refused:
+        fresh = _connection(request, connection.uuid)
+        form = ShareForm(fresh, request.POST)
+        form.add_error(None, refused.message)
+        return _page(request, fresh, form, status=refused.status, stale=True)
+    messages.success(request, _("Who can use %(name)s is saved.") % {"name": connection.name})
+    return go_to(request, reverse("connections:detail", args=[connection.uuid]))
+
+
+def _page(
+    request: PortalRequest,
+    connection: Connection,
+    form: ShareForm,
+    *,
+    status: int = 200,
+    impact: Impact | None = None,
+    stale: bool = False,
+) -> HttpResponse:
+    # a page that was refused as stale goes on from what it was shown; any other keeps what it was made from
+    typed_version = "" if stale else request.POST.get("version", "")[:9]
+    context: dict[str, Any] = {
+        "connection": connection,
+        "type": type_of(connection),
+        "form": form,
+        "version": typed_version or connection.version,
+        "url": reverse("connections:share", args=[connection.uuid]),
+        "cancel_url": reverse("connections:detail", args=[connection.uuid]),
+        "stored": who_has_access([connection])[connection.pk] if stale else None,
+        "impact": impact,
+        "withdrawals": [
+            {
+                "sentence": " ".join(withdrawal.sentences),
+                "named": withdrawal.concerned[:NAMED],
+                "more": max(0, len(withdrawal.concerned) - NAMED),
+                "left": [dependent.name for dependent in withdrawal.left[:NAMED]],
+                "left_more": max(0, len(withdrawal.left) - NAMED),
+                "all_left": len(withdrawal.left) == len(withdrawal.concerned),
+                "list_url": withdrawal.list_url,
+            }
+            for withdrawal in (impact.withdrawals if impact else ())
+        ],
+    }
+    return page_or_fragment(
+        request, "connections/share.html", "connections/_share.html", context, status=status
+    )

@@ -1,0 +1,64 @@
+"""Whose right an export runs by: *Take over*, and what withdrawing access does to exports (rule S11)."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from connections_portal import audit
+from connections_portal.errors import OperationError, Stale
+from connections_portal.models import User
+from exports.models import Export, ExportSchedule, ScheduleKind
+from exports.operations.edit import lock
+from exports.permissions import NotAllowed, may_run
+
+
+def take_over_export(*, export: Export, version: int, actor: User) -> Export:
+    """Make ``actor`` responsible for the export as it stands; its settings and schedule stay.
+
+    ``version`` is that of the page on which it was pressed. Raises Stale, NotAllowed, and OperationError where there
+    is nothing to take over: no connection, or it is theirs already.
+    """
+    with transaction.atomic():
+        locked = lock(export)
+        if locked.connection_id is None:
+            raise OperationError(_("The export waits for a connection. Add one first."))
+        if not may_run(actor, locked):
+            raise NotAllowed(_("You may not use the connection of this export."))
+        if locked.version != version:
+            raise Stale(_("The export was changed since you opened its page. Look at it again."))
+        if locked.responsible_id == actor.pk:
+            raise OperationError(_("You are responsible for this export already."))
+        before = str(locked.responsible) if locked.responsible else ""
+        locked.responsible = locked.updated_by = actor
+        locked.version += 1
+        locked.save(update_fields=["responsible", "updated_by", "updated_at", "version"])
+        audit.record("export.taken_over", actor=actor, target=locked, before=before)
+        return locked
+
+
+def answer_for(exports: QuerySet[Export], *, actor: User) -> list[UUID]:
+    """Make ``actor`` responsible for these exports, inside the caller's transaction and audit; returns which."""
+    found = list(exports.select_for_update(of=("self",)).values_list("pk", "uuid"))
+    _write(found, responsible=actor, updated_by=actor)
+    return [uuid for _pk, uuid in found]
+
+
+def turn_off(exports: QuerySet[Export], *, actor: User) -> list[UUID]:
+    """Let these exports run by hand only, inside the caller's transaction and audit; returns which had a schedule."""
+    scheduled = exports.exclude(schedule__kind=ScheduleKind.MANUAL)
+    found = list(scheduled.select_for_update(of=("self",)).values_list("pk", "uuid"))
+    ExportSchedule.objects.filter(export__in=[pk for pk, _uuid in found]).update(
+        kind=ScheduleKind.MANUAL, next_at=None
+    )
+    _write(found, updated_by=actor)
+    return [uuid for _pk, uuid in found]
+
+
+def _write(found: list[tuple[int, UUID]], **columns: object) -> None:
+    """One more version each, so that forms that are open on them are refused."""
+    Export.objects.filter(pk__in=[pk for pk, _uuid in found]).update(
+        version=F("version") + 1, updated_at=timezone.now(), **columns
+    )

@@ -1,0 +1,39 @@
+"""*Take over* an export whose responsible person has lost the right, or has left."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from connections_portal import web
+from connections_portal.errors import OperationError
+from connections_portal.web import PortalRequest, role_required
+from exports.operations.responsible import take_over_export
+from exports.permissions import EDITING_ROLES, NotAllowed
+from exports.views.loading import load_to_change
+
+
+@require_POST
+@role_required(*EDITING_ROLES)
+def take_over(request: PortalRequest, uuid: UUID) -> HttpResponse:
+    """Become responsible; back to the export's page either way."""
+    export, _rights = load_to_change(request, uuid)
+    version = request.POST.get("version", "")[:9]
+    try:
+        take_over_export(
+            export=export,
+            version=int(version) if version.isascii() and version.isdigit() else 0,
+            actor=request.user,
+        )
+    except NotAllowed:
+        web.refuse(request, export)
+    except OperationError as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(
+            request, _("You are responsible for %(name)s now. Its schedule goes on.") % {"name": export.name}
+        )
+    return web.go_to(request, reverse("exports:detail", args=[export.uuid]))
