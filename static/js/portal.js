@@ -66,9 +66,11 @@
     toast.addEventListener("pointerleave", () => { timer = setTimeout(remove, 6000); });
   }
 
-  document.addEventListener("toasts", (event) => {
-    for (const { level, text } of event.detail.value || []) showToast(level, text);
-  });
+  // The server puts messages here, at the end of the fragments that it sends.
+  const inbox = find("#toast-inbox");
+  if (inbox) new MutationObserver(() => {
+    for (const message of all("[data-toast]", inbox)) { message.remove(); showToast(message.dataset.toast, message.textContent.trim()); }
+  }).observe(inbox, { childList: true });
 
   // ---- pane and dialogs ---------------------------------------------------------------------------------------
 
