@@ -11,7 +11,7 @@ import tempfile
 import benchmarks
 from benchmarks.harness import Result
 
-NO_BENCHMARKS = {"__main__", "harness"}
+NO_BENCHMARKS = {"__main__", "harness", "openssh", "pages_data", "portal", "profiles"}
 
 
 def names() -> list[str]:
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="portal-bench-") as folder:
         set_up(folder)
-        results = [run(name, int(size)) for name in chosen]
+        results = [result for name in chosen for result in run(name, int(size))]
     return 0 if all(result.holds for result in results) else 1
 
 
@@ -53,12 +53,14 @@ def set_up(folder: str) -> None:
     django.setup()
 
 
-def run(name: str, rows: int) -> Result:
-    """Measure one benchmark (0 rows: its usual size) and print its line."""
+def run(name: str, rows: int) -> list[Result]:
+    """Measure one benchmark (0 rows: its usual size) and print its line, or its lines."""
     module = importlib.import_module(f"benchmarks.{name}")
-    result: Result = module.measure(rows or module.ROWS)
-    print(result.line(), flush=True)
-    return result
+    measured: Result | list[Result] = module.measure(rows or module.ROWS)
+    results = measured if isinstance(measured, list) else [measured]
+    for result in results:
+        print(result.line(), flush=True)
+    return results
 
 
 if __name__ == "__main__":

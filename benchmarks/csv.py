@@ -12,6 +12,7 @@ import pyarrow as pa
 from django.conf import settings
 
 from benchmarks.harness import Result, medians_in_turn
+from benchmarks.profiles import FIELDS, write_profiles
 from connections_portal import customer_data
 from connections_portal.customer_data import Kind
 from connections_portal.customer_data.engine import BATCH_ROWS, DuckDBEngine, Limits
@@ -20,38 +21,6 @@ from exports.csv_files import CsvEncoder
 
 ROWS = 1_000_000
 SEGMENT = "members"
-FIELDS = (
-    "customer_id",
-    "first_name",
-    "last_name",
-    "email",
-    "phone",
-    "birth_date",
-    "city",
-    "country",
-    "company",
-    "lifetime_value",
-    "opted_in",
-    "created_at",
-)
-ROLL = "CREATE MACRO roll(i, salt, sides) AS CAST(hash(i, salt) % sides AS INTEGER)"
-PROFILES = """
-    SELECT 'C' || lpad(CAST(i AS VARCHAR), 9, '0') AS customer_id,
-        ['Ada', 'Björn', 'Chloé', 'Łukasz', 'Søren', 'Zoë'][1 + roll(i, 1, 6)] AS first_name,
-        ['D''Arco', 'García', 'Müller-Ahn', 'Özkaya', 'Šimůnek'][1 + roll(i, 2, 5)] AS last_name,
-        'person.' || i || '@example.com' AS email,
-        CASE WHEN roll(i, 3, 10) < 6 THEN '+1 202 555 01' || lpad(CAST(i % 100 AS VARCHAR), 2, '0') END AS phone,
-        DATE '1940-01-01' + roll(i, 4, 24000) AS birth_date,
-        ['Lindenau', 'Oosterveen', 'São Brás', 'Nowa Dąbrowa'][1 + roll(i, 5, 4)] AS city,
-        ['Germany', 'Netherlands', 'Portugal', 'Poland'][1 + roll(i, 5, 4)] AS country,
-        CASE WHEN roll(i, 6, 2) = 0 THEN 'Harbour, Mills & "Sons" ' || i % 900 END AS company,
-        roll(i, 7, 1000000) / 100 AS lifetime_value,
-        roll(i, 8, 3) > 0 AS opted_in,
-        TIMESTAMP '2020-01-01' + to_minutes(roll(i, 9, 3000000)) AS created_at,
-        {more}
-    FROM range({profiles}) AS numbers(i)
-"""
-MORE = ", ".join(f"CAST(roll(i, {n}, 100000) AS VARCHAR) AS more_{n}" for n in range(10, 18))
 
 
 class Recorder(DuckDBEngine):
@@ -68,7 +37,7 @@ class Recorder(DuckDBEngine):
 def measure(rows: int) -> Result:
     """The portal's rows per second as a share of ``COPY``'s. Raises AssertionError when they do not write the same."""
     data, outputs = customer_data.folder(), Path(settings.VAR_DIR)
-    write_profiles(data, rows)
+    write_profiles(data, 2 * rows, segment=SEGMENT, one_of=2)
     ours, theirs = outputs / "portal.csv", outputs / "copy.csv"
     asked = write_csv(data, ours)
     seconds = medians_in_turn(
@@ -89,22 +58,6 @@ def measure(rows: int) -> Result:
             f"portal {seconds['portal']:.2f} s ({rates['portal']:,.0f} rows/s)"
         ),
     )
-
-
-def write_profiles(folder: Path, rows: int) -> None:
-    """Twice ``rows`` invented profiles, every second one a member of the segment."""
-    (folder / "segments").mkdir(parents=True)
-    with duckdb.connect() as database:
-        database.execute(ROLL)
-        for name, query in (
-            ("customer", PROFILES.format(more=MORE, profiles=2 * rows)),
-            (f"segments/{SEGMENT}", "SELECT customer_id FROM profiles WHERE position % 2 = 0"),
-        ):
-            target = folder / f"{name}.parquet"
-            database.execute(f"COPY ({query}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
-            if name == "customer":
-                source = f"SELECT customer_id, file_row_number AS position FROM read_parquet('{target}')"
-                database.execute(f"CREATE VIEW profiles AS {source}")
 
 
 def write_csv(folder: Path, target: Path) -> str:
