@@ -1,7 +1,9 @@
 """What views share: typed requests, page or fragment, the shell's context, role guards."""
 
 import functools
+import ipaddress
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlsplit
@@ -48,8 +50,14 @@ def role_required(*allowed: Role) -> Callable[[View[P]], View[P]]:
     return decorate
 
 
-def refuse(request: PortalRequest, target: Any = None) -> None:
-    """Record the refusal and raise PermissionDenied (403)."""
+def refuse(request: PortalRequest, target: Any = None, reason: str = "") -> None:
+    """Record the refusal and raise PermissionDenied (403); the page says ``reason``, else that the role forbids it."""
+    record_refusal(request, target)
+    raise PermissionDenied(reason)
+
+
+def record_refusal(request: PortalRequest, target: Any = None) -> None:
+    """Put into the audit that somebody was refused here, for views that answer 403 with a page of their own."""
     audit.record(
         "access.refused",
         actor=request.user,
@@ -58,19 +66,27 @@ def refuse(request: PortalRequest, target: Any = None) -> None:
         method=request.method,
         page=request.resolver_match.view_name if request.resolver_match else "",
     )
-    raise PermissionDenied
 
 
-def client_address(request: HttpRequest) -> str:
-    """Where the request comes from, for the lock-out.
+def client_address(request: HttpRequest) -> str | None:
+    """Where the request comes from, for the lock-out; None over a socket without addresses.
 
     Behind TRUSTED_PROXIES proxies it is the address that the first of them saw: counted from the right, because
     everything further left was written by the client itself.
     """
     proxies = settings.TRUSTED_PROXIES
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-    peer = str(request.META.get("REMOTE_ADDR", ""))
-    return hops[-proxies] if proxies and len(hops) >= proxies else peer
+    seen = _address(hops[-proxies]) if proxies and len(hops) >= proxies else None
+    return seen or _address(str(request.META.get("REMOTE_ADDR", "")))
+
+
+def _address(text: str) -> str | None:
+    """The IP address in a hop, with or without a port (RFC 7239 §6); None if it is no address (*unknown*)."""
+    bare = re.sub(r"\A\[(.+)\](:\d+)?\Z|\A([^:]+):\d+\Z", lambda found: found[1] or found[3], text)
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        return None
 
 
 def is_fragment(request: HttpRequest) -> bool:
