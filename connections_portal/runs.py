@@ -119,14 +119,17 @@ def claim(
     run_id: int,
     *,
     worker: str,
+    lock_first: Callable[[int], None],
     slot_free: Callable[[Any], bool],
     refuses: Callable[[Any], Refusal | None],
+    on_refused: Callable[[Any, Refusal], None],
     still: Q,
 ) -> tuple[Claimed, Lease | None]:
     """Take a due run (queued → running) or one whose publishing was left (publishing → publishing).
 
-    ``slot_free`` is asked inside the transaction and has to lock what it counts; ``refuses`` gives the reason why a
-    due run must fail at once. A refused run is failed here.
+    Everything happens in one transaction. ``lock_first`` gets the run's id and locks what ``slot_free`` counts, before
+    the run itself is locked: whoever changes a connection locks it before its runs, too. ``refuses`` gives the reason
+    why a due run must fail at once; it is failed here, and ``on_refused`` records that.
     """
     token = uuid.uuid4()
     # before the row is written: our own deadline may end early, never late
@@ -139,6 +142,7 @@ def claim(
     }
     rows = model._default_manager.filter(pk=run_id)
     with transaction.atomic():
+        lock_first(run_id)
         run = rows.select_for_update().first()
         if run is None:
             return Claimed.NO, None
@@ -159,6 +163,7 @@ def claim(
                 detail="",
                 who_acts=refusal.who_acts,
             )
+            on_refused(run, refusal)
             return Claimed.REFUSED, None
         if not slot_free(run):
             return Claimed.BUSY, None
@@ -200,6 +205,14 @@ def requeue(lease: Lease, *, delay: float, **values: Any) -> bool:
             state=RunState.QUEUED, lease_token=None, lease_until=None, not_before=in_seconds(delay), **values
         )
     )
+
+
+def publish_later(lease: Lease, *, delay: float, **values: Any) -> None:
+    """Leave the run in *publishing* for whoever takes it up in ``delay`` seconds. Raises LeaseLost.
+
+    The token is changed to one that nobody holds, so that a heartbeat on its way cannot move the time.
+    """
+    lease.write(RunState.PUBLISHING, lease_token=uuid.uuid4(), lease_until=in_seconds(delay), **values)
 
 
 def finish(lease: Lease, *states: RunState, state: RunState, **values: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The one message of the queue: look at this run. It holds a run's id and nothing else."""
+"""The messages of the queue: look at this run, tidy up at this connection. They hold an id and nothing else."""
 
 import datetime as dt
 from typing import Any
@@ -14,6 +14,14 @@ def execute(context: Any, run_id: int) -> str:
 
     workers = context.task_result.worker_ids
     return execute_run(run_id=run_id, worker=workers[-1] if workers else "")
+
+
+@task(priority=-10)  # runs come first
+def tidy(connection_id: int) -> str:
+    """Delete what runs left behind at the connection; losing or doubling this message does no harm."""
+    from exports.operations.leftovers import tidy as tidy_up
+
+    return tidy_up(connection_id=connection_id)
 
 
 def wake(run_id: int, *, delay: float = 0) -> None:

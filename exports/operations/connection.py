@@ -11,7 +11,7 @@ from connections_portal import audit
 from connections_portal.errors import OperationError
 from connections_portal.models import User
 from exports.models import Export, ExportSchedule
-from exports.operations.edit import is_ready_for, lock, set_next_run
+from exports.operations.edit import is_ready_for, lock, lock_connection, set_next_run
 from exports.operations.run import cancel_active_runs
 from exports.permissions import require_edit
 
@@ -47,6 +47,7 @@ def attach_connection(
     NotAllowed and OperationError (message at ``connection``).
     """
     with transaction.atomic():
+        lock_connection(connection)
         locked = lock(export)
         require_edit(actor, locked)
         if locked.connection_id is not None:

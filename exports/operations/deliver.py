@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connections.connectors.base import N_, FileDelivery
-from connections.connectors.errors import ConnectorError, NeedsAttention, TryLater
+from connections.connectors.errors import ConnectorError, TryLater
 from connections_portal.customer_data import CustomerDataError, Engine, Kind
 from connections_portal.models import RunState
 from connections_portal.runs import Lease, LeaseLost
@@ -31,10 +31,10 @@ from exports.csv_files import (
     split_rows,
     table_names,
 )
-from exports.models import ExportFile, ExportRun, ExportTask, TaskState
+from exports.models import ExportFile, ExportRun, ExportTask, TaskState, TemporaryFolder
+from exports.operations import leftovers
 
 PROGRESS_SECONDS = 1.0
-LEFTOVER_RUNS = 5
 
 
 class Interrupted(Exception):
@@ -68,12 +68,13 @@ def send(run: ExportRun, lease: Lease, delivery: FileDelivery, engine: Engine) -
         if isinstance(error, CustomerDataError) and not lease.is_lost():
             raise
         # canceled, or removed together with its export; a question may have been interrupted because of that
-        if not ExportRun.objects.filter(pk=run.pk).exclude(state=RunState.CANCELED).exists():
-            _discard(run, delivery, temporary)
+        state = ExportRun.objects.filter(pk=run.pk).values_list("state", flat=True).first()
+        if state in (None, RunState.CANCELED):
+            leftovers.discard_own(run, delivery, temporary)
         raise LeaseLost from None
-    except (payload.PayloadError, Interrupted):
-        # the end of the run, or of all that was written: nothing of it may lie about at the service
-        _discard(run, delivery, temporary)
+    except Interrupted:
+        # all that was written is worth nothing
+        leftovers.discard_own(run, delivery)
         raise
 
 
@@ -92,19 +93,16 @@ def _prepare_folder(
 ) -> None:
     """Make the temporary folder; finished tasks of the attempt before are kept where nothing changed."""
     earlier = run.temporary_folder
-    folders = [*run.manifest.get("folders", []), temporary]
     # before the folder exists: whoever comes next knows of it
-    lease.write(RunState.RUNNING, temporary_folder=temporary, manifest=run.manifest | {"folders": folders})
+    leftovers.note(run, lease, temporary)
     if not earlier:
         delivery.begin(temporary)
         return
     done = [task for task in tasks if task.state == TaskState.DONE and _inputs(engine, task) == task.identity]
     keep = {file.name: file.size for task in done for file in task.files.all()}
     kept = delivery.take_over(earlier, temporary, keep)
-    for folder in folders:
-        if folder not in (earlier, temporary):  # of an attempt that was lost before it took over
-            delivery.discard(folder)
-    lease.write(RunState.RUNNING, manifest=run.manifest | {"folders": [temporary]})
+    # with those of attempts that were lost before they took over
+    leftovers.discard(TemporaryFolder.objects.filter(run=run).exclude(path=temporary), delivery)
     for task in tasks:
         if task in done and {file.name for file in task.files.all()} <= kept:
             continue
@@ -315,34 +313,6 @@ def _to_publishing(
         RunState.RUNNING,
         state=RunState.PUBLISHING,
         final_folder=f"{run.export.folder_name}/{at:%Y%m%d-%H%M%SZ}-{run.uuid.hex[:8]}",
-        manifest={"files": files, "folders": [temporary]},
+        manifest={"files": files},
         heartbeat_at=Now(),
     )
-
-
-def _discard(run: ExportRun, delivery: FileDelivery, temporary: str) -> None:
-    """Delete the temporary folder as well as the line still allows; what stays goes with the next run."""
-    try:
-        delivery.discard(temporary)
-    except ConnectorError:
-        return
-    ExportRun.objects.filter(pk=run.pk, state=RunState.CANCELED).update(manifest={"folders": []})
-
-
-def discard_leftovers(run: ExportRun, delivery: FileDelivery) -> None:
-    """Delete temporary folders that earlier runs of the export could not delete themselves.
-
-    One that the server does not let go is no reason not to deliver. Raises TryLater when the line is cut.
-    """
-    ended = ExportRun.objects.filter(
-        export=run.export, connection_uuid=run.connection_uuid, state__in=[RunState.CANCELED, RunState.FAILED]
-    ).exclude(pk=run.pk)
-    for old in ended.order_by("-pk")[:LEFTOVER_RUNS]:
-        folders = old.manifest.get("folders", [])
-        try:
-            for folder in folders:
-                delivery.discard(folder)
-        except NeedsAttention:
-            continue
-        if folders:
-            ExportRun.objects.filter(pk=old.pk).update(manifest=old.manifest | {"folders": []})

@@ -64,6 +64,7 @@ def create_export(
     _require_items(items)
     try:
         with transaction.atomic():
+            lock_connection(connection)
             _require_usable(connection, actor)
             export = Export(
                 name=name,
@@ -108,6 +109,7 @@ def edit_export(
     _require_items(items)
     try:
         with transaction.atomic():
+            lock_connection(connection)
             locked = lock(export)
             if locked.version != version:
                 raise Stale(_("Somebody else saved this export after you opened it."))
@@ -124,6 +126,12 @@ def edit_export(
             return locked
     except IntegrityError:
         raise OperationError(_("The export is not saved yet."), fields={"name": _name_taken()}) from None
+
+
+def lock_connection(connection: Connection | None) -> None:
+    """Let nobody change or remove the connection before the transaction ends; to be called before ``lock``."""
+    if connection is not None:
+        Connection.objects.select_for_update().filter(pk=connection.pk).first()
 
 
 def lock(export: Export) -> Export:

@@ -12,18 +12,17 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connections import connectors
-from connections.connectors.base import N_, Connector
+from connections.connectors.base import N_, Connector, FileDelivery
 from connections.connectors.errors import ConnectorError
-from connections.models import Connection, State
+from connections.models import Connection
 from connections.operations.attention import clear_attention, mark_needs_attention
 from connections.operations.connector import open_connector
-from connections.permissions import can_use
 from connections_portal import audit, customer_data, runs
-from connections_portal.models import LEASED_STATES, RunState, Trigger, WhoActs
-from connections_portal.runs import Claimed, Lease, LeaseLost, Refusal
+from connections_portal.models import LEASED_STATES, RunState, WhoActs
+from connections_portal.runs import Claimed, Lease, LeaseLost
 from exports.models import Export, ExportAttempt, ExportRun, TaskState
-from exports.operations.deliver import discard_leftovers, send
+from exports.operations import leftovers, refusals
+from exports.operations.deliver import send
 from exports.operations.failures import Failed, Failure, of_connector, of_portal
 from exports.tasks import wake
 
@@ -44,13 +43,18 @@ def execute_run(*, run_id: int, worker: str) -> str:
         logger.error("run %s waits: less than MIN_FREE_MB is free", run_id)
         return "no space"
     claimed, lease = runs.claim(
-        ExportRun, run_id, worker=worker, slot_free=_slot_free, refuses=_refuses, still=STILL
+        ExportRun,
+        run_id,
+        worker=worker,
+        lock_first=_lock_connection,
+        slot_free=_slot_free,
+        refuses=refusals.of_run,
+        on_refused=lambda run, refusal: record_end(run, RunState.FAILED, refusal.code),
+        still=STILL,
     )
     if lease is None:
         if claimed is Claimed.REFUSED:
-            refused = ExportRun.objects.select_related("export").get(pk=run_id)
-            record_end(refused, RunState.FAILED, refused.code)
-            _after_the_end(refused)
+            _after_the_end(ExportRun.objects.select_related("export").filter(pk=run_id).first())
         return claimed.value
     run = ExportRun.objects.select_related("export__connection", "export__responsible", "started_by").get(
         pk=run_id
@@ -64,68 +68,18 @@ def execute_run(*, run_id: int, worker: str) -> str:
     return outcome
 
 
+def _lock_connection(run_id: int) -> None:
+    """Lock what slots are counted on; always before the run, as those do who change a connection."""
+    Connection.objects.select_for_update(of=("self",)).filter(exports__runs=run_id).first()
+
+
 def _slot_free(run: ExportRun) -> bool:
-    """Whether the connection has room for one more; locks the connection's row."""
-    connection = Connection.objects.select_for_update().get(exports=run.export_id)
+    """Whether the connection, whose row is locked, has room for one more."""
+    connection = Connection.objects.get(exports=run.export_id)
     running = ExportRun.objects.filter(
         export__connection=connection, state__in=LEASED_STATES, lease_until__gte=Now()
     )
     return running.count() < connection.max_parallel
-
-
-def _refuses(run: ExportRun) -> Refusal | None:
-    """Why the run must not start, checked before any secret is read (rules S10, S11, S16)."""
-    connection = run.export.connection
-    administrator, editor = WhoActs.ADMINISTRATOR.value, WhoActs.EDITOR.value
-    if connection is None:
-        return Refusal(
-            "no_connection",
-            N_("The export has no connection."),
-            N_("Add a connection to the export."),
-            editor,
-        )
-    if connectors.get(connection.type_key) is None:
-        return Refusal(
-            "unknown_type",
-            N_("This connection type does not exist any more."),
-            N_("Move the export to another connection."),
-            administrator,
-        )
-    if connection.epoch != run.connection_epoch:
-        return Refusal(
-            "connection_changed",
-            N_("The connection was changed after the run was started."),
-            N_("Start the run again."),
-            editor,
-        )
-    if connection.state == State.PAUSED:
-        return Refusal(
-            "paused", N_("The connection is paused."), N_("An administrator resumes it."), administrator
-        )
-    if connection.state == State.NOT_VERIFIED or connection.verified_at is None:
-        return Refusal(
-            "not_verified",
-            N_("The connection is not verified."),
-            N_("An administrator verifies it."),
-            administrator,
-        )
-    if connection.consent is None or connection.consent.target_digest != connection.target_digest:
-        return Refusal(
-            "no_consent",
-            N_("Nobody has agreed to the privacy terms for where this connection leads."),
-            N_("An administrator agrees to them."),
-            administrator,
-        )
-    by_hand = run.trigger in (Trigger.PERSON, Trigger.COMMAND) and run.attempt == 0
-    person = run.started_by if by_hand else run.export.responsible
-    if person is None or not can_use(person, connection):
-        return Refusal(
-            "no_right",
-            N_("The person responsible for the export may not use its connection any more."),
-            N_("Somebody who may use the connection saves the export; they become responsible for it."),
-            administrator,
-        )
-    return None
 
 
 def _attempt(run: ExportRun, lease: Lease) -> str:
@@ -143,10 +97,10 @@ def _attempt(run: ExportRun, lease: Lease) -> str:
             connector.deliver() as delivery,
         ):
             lease.on_lost = engine.interrupt
-            discard_leftovers(run, delivery)
-            send(run, lease, delivery, engine)
+            leftovers.discard_on_the_way(run, delivery)
+            _send(run, lease, delivery, engine)
             run.refresh_from_db()
-            delivery.publish(run.temporary_folder, run.final_folder, run.manifest["files"])
+            _give_final_name(run, delivery)
     except Failed as failed:
         failure = failed.failure
     if failure is None:
@@ -157,11 +111,30 @@ def _attempt(run: ExportRun, lease: Lease) -> str:
     return _fail_attempt(run, lease, failure)
 
 
+def _send(run: ExportRun, lease: Lease, delivery: FileDelivery, engine: customer_data.Engine) -> None:
+    """Send everything; what no later attempt can use is deleted while the line is open. Raises Failed."""
+    try:
+        send(run, lease, delivery, engine)
+    except (LeaseLost, Error):
+        raise
+    except Exception as error:  # noqa: BLE001  # told in words by whoever asked for the connector
+        failure = of_connector(error) if isinstance(error, ConnectorError) else of_portal(run, error)
+        if not _again(run, failure) and failure.code not in leftovers.LINE_GONE:
+            leftovers.discard_own(run, delivery)
+        raise Failed(failure) from None
+
+
+def _give_final_name(run: ExportRun, delivery: FileDelivery) -> None:
+    """Rename; the temporary folder is gone then, or is left behind where the server keeps it. Raises ConnectorError."""
+    delivery.publish(run.temporary_folder, run.final_folder, run.manifest["files"])
+    leftovers.discard_own(run, delivery)
+
+
 def _publish(run: ExportRun, lease: Lease) -> str:
     """Repeat the rename that somebody else began; nothing is sent again (rule S25)."""
     try:
         with _connector(run) as connector, connector.deliver() as delivery:
-            delivery.publish(run.temporary_folder, run.final_folder, run.manifest["files"])
+            _give_final_name(run, delivery)
     except Failed as failed:
         return _publish_later(run, lease, failed.failure)
     return _succeed(run, lease)
@@ -189,23 +162,27 @@ def _connector(run: ExportRun) -> Iterator[Connector]:
 def _succeed(run: ExportRun, lease: Lease) -> str:
     state = RunState.WARNINGS if run.rejected else RunState.SUCCESSFUL
     with transaction.atomic():
+        if run.export.connection_id:
+            clear_attention(connection_id=run.export.connection_id)  # before the run, as everywhere
         texts = {"code": "", "cause": "", "remedy": "", "detail": "", "who_acts": ""}
         if not runs.finish(lease, RunState.PUBLISHING, state=state, **texts):
             raise LeaseLost
         run.attempts.filter(outcome=ExportAttempt.Outcome.RUNNING).update(
             outcome=ExportAttempt.Outcome.DONE, ended_at=Now()
         )
-        if run.export.connection_id:
-            clear_attention(connection_id=run.export.connection_id)
         record_end(run, state)
     return state.value
 
 
 def _fail_attempt(run: ExportRun, lease: Lease, failure: Failure) -> str:
     """Queue the next attempt, or end the run as failed. Raises LeaseLost when it is not ours to say."""
-    again = failure.retry and run.attempt < run.max_attempts
+    again = _again(run, failure)
     delay = _backoff(run.attempt, failure.after) if again else 0.0
+    connection_id = run.export.connection_id
     with transaction.atomic():
+        # the connection before the run, as everywhere
+        if connection_id and not failure.retry and failure.who_acts is WhoActs.ADMINISTRATOR:
+            mark_needs_attention(connection_id=connection_id, cause=failure.cause, code=failure.code)
         if again:
             held = runs.requeue(lease, delay=delay, **failure.texts())
         else:
@@ -219,10 +196,11 @@ def _fail_attempt(run: ExportRun, lease: Lease, failure: Failure) -> str:
             wake(run.pk, delay=delay)
         else:
             record_end(run, RunState.FAILED, failure.code)
-        connection_id = run.export.connection_id
-        if connection_id and not failure.retry and failure.who_acts is WhoActs.ADMINISTRATOR:
-            mark_needs_attention(connection_id=connection_id, cause=failure.cause, code=failure.code)
     return "retry" if again else RunState.FAILED.value
+
+
+def _again(run: ExportRun, failure: Failure) -> bool:
+    return failure.retry and run.attempt < run.max_attempts
 
 
 def end_attempt(run: ExportRun, outcome: ExportAttempt.Outcome, failure: Failure, *, again: bool) -> None:
@@ -242,7 +220,7 @@ def _publish_later(run: ExportRun, lease: Lease, failure: Failure) -> str:
         return give_up_publishing(run, lease, failure)
     delay = _backoff(run.publish_attempt + 1, failure.after)
     with transaction.atomic():
-        lease.write(RunState.PUBLISHING, lease_until=runs.in_seconds(delay), **failure.texts())
+        runs.publish_later(lease, delay=delay, **failure.texts())
         # a second later, so that the lease is certainly over when the message is read
         wake(run.pk, delay=delay + 1)
     return "publishing later"

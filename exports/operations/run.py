@@ -3,12 +3,13 @@
 import datetime as dt
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from connections.models import Connection
 from connections.permissions import can_use
 from connections_portal import audit
 from connections_portal.errors import FinishingRun, OperationError, Stale
@@ -32,54 +33,65 @@ def enqueue_run(
 
     A run by hand or from the command line needs the right of ``actor`` (rule S11); a scheduled one is checked when a
     worker takes it up. Raises CannotRun for an export without connection or items, one that runs already, or when
-    the right is missing.
+    the right is missing, and Stale for an export that was removed meanwhile.
     """
     now = now or timezone.now()
-    try:
-        with transaction.atomic():
-            locked = (
-                Export.objects.select_for_update(of=("self",))
-                .select_related("connection__consent")
-                .filter(pk=export.pk)
-                .first()
-            )
-            if locked is None:
-                raise Stale(_("The export was removed meanwhile."))
-            export, connection = locked, locked.connection
-            if connection is None:
-                raise CannotRun(_("The export waits for a connection. Add one first."))
-            if trigger in (Trigger.PERSON, Trigger.COMMAND) and not (actor and can_use(actor, connection)):
-                raise CannotRun(_("You cannot use the connection of this export any more."))
-            items = list(export.items.all())
-            if not items:
-                raise CannotRun(_("The export has no segment or table to send."))
-            if export.runs.filter(state__in=ACTIVE_STATES).exists():
-                raise CannotRun(_("A run of this export is under way already."))
-            run = ExportRun.objects.create(
-                export=export,
-                trigger=trigger,
-                started_by=actor,
-                started_by_label=str(actor)[:150] if actor else "",
-                not_before=now,
-                max_attempts=settings.RUN_MAX_ATTEMPTS,
-                connection_uuid=connection.uuid,
-                connection_type=connection.type_key,
-                connection_name=connection.name,
-                connection_epoch=connection.epoch,
-                consent_uuid=connection.consent.uuid if connection.consent else None,
-                options=export.options,
-            )
-            ExportTask.objects.bulk_create(
-                ExportTask(run=run, position=position, kind=item.kind, source=item.source, fields=item.fields)
-                for position, item in enumerate(items)
-            )
-            wake(run.pk)
-            audit.record(
-                "export.run_requested", actor=actor, target=export, run=str(run.uuid), trigger=trigger
-            )
-    except IntegrityError:
-        raise CannotRun(_("A run of this export is under way already.")) from None
+    with transaction.atomic():
+        export = lock_export(export.pk)
+        connection = export.connection
+        if connection is None:
+            raise CannotRun(_("The export waits for a connection. Add one first."))
+        if trigger in (Trigger.PERSON, Trigger.COMMAND) and not (actor and can_use(actor, connection)):
+            raise CannotRun(_("You cannot use the connection of this export any more."))
+        items = list(export.items.all())
+        if not items:
+            raise CannotRun(_("The export has no segment or table to send."))
+        if export.runs.filter(state__in=ACTIVE_STATES).exists():
+            raise CannotRun(_("A run of this export is under way already."))
+        run = ExportRun.objects.create(
+            export=export,
+            trigger=trigger,
+            started_by=actor,
+            started_by_label=str(actor)[:150] if actor else "",
+            not_before=now,
+            max_attempts=settings.RUN_MAX_ATTEMPTS,
+            connection_uuid=connection.uuid,
+            connection_type=connection.type_key,
+            connection_name=connection.name,
+            connection_epoch=connection.epoch,
+            consent_uuid=connection.consent.uuid if connection.consent else None,
+            options=export.options,
+        )
+        ExportTask.objects.bulk_create(
+            ExportTask(run=run, position=position, kind=item.kind, source=item.source, fields=item.fields)
+            for position, item in enumerate(items)
+        )
+        wake(run.pk)
+        audit.record("export.run_requested", actor=actor, target=export, run=str(run.uuid), trigger=trigger)
     return run
+
+
+def lock_export(export_id: int) -> Export:
+    """The export and its connection as they are now, both locked, inside the caller's transaction.
+
+    The connection is always locked first, then the export, then its run: so nobody waits for each other. Raises Stale
+    when the export was removed meanwhile.
+    """
+    for _try in range(3):
+        connection_id = Export.objects.filter(pk=export_id).values_list("connection", flat=True).first()
+        if connection_id:
+            Connection.objects.select_for_update().filter(pk=connection_id).first()
+        locked = (
+            Export.objects.select_for_update(of=("self",))
+            .select_related("connection__consent")
+            .filter(pk=export_id)
+            .first()
+        )
+        if locked is None:
+            raise Stale(_("The export was removed meanwhile."))
+        if locked.connection_id == connection_id:
+            return locked
+    raise Stale(_("The export was changed meanwhile. Try again."))
 
 
 def cancel_run(*, run: ExportRun, actor: User) -> None:

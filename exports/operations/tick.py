@@ -17,7 +17,7 @@ from django_tasks_db.models import DBTaskResult
 from connections.connectors.base import N_
 from connections.operations.drafts import purge_drafts
 from connections_portal import runs
-from connections_portal.errors import OperationError
+from connections_portal.errors import OperationError, Stale
 from connections_portal.models import LEASED_STATES, RunState, Trigger, WhoActs
 from exports.models import ExportAttempt, ExportRun, ExportSchedule
 from exports.operations.execute import (
@@ -27,15 +27,17 @@ from exports.operations.execute import (
     record_end,
 )
 from exports.operations.failures import Failure
-from exports.operations.run import enqueue_run
+from exports.operations.leftovers import connections_to_tidy, forget_old
+from exports.operations.run import enqueue_run, lock_export
 from exports.schedules import next_run_at, period
-from exports.tasks import execute, wake
+from exports.tasks import execute, tidy, wake
 
 logger = logging.getLogger(__name__)
 
 KEEP_MESSAGES = dt.timedelta(days=1)
 # A message younger than this may just be on its way.
 MESSAGE_GRACE = dt.timedelta(seconds=10)
+TIDYING_TAKES = dt.timedelta(hours=1)
 
 
 def tick(*, now: dt.datetime | None = None) -> dict[str, int]:
@@ -46,8 +48,9 @@ def tick(*, now: dt.datetime | None = None) -> dict[str, int]:
         "leases": take_back_lost(),
         "messages": renew_messages(),
         "dead": close_dead_messages(),
+        "leftovers": queue_tidying(),
         "drafts": purge_drafts(now=now),
-        "pruned": prune_messages(),
+        "pruned": prune_messages() + forget_old(),
     }
 
 
@@ -67,7 +70,8 @@ def enqueue_due(*, now: dt.datetime) -> int:
             # a time zone that this machine does not know: one broken row must not stop all others
             logger.exception("schedule of export %s cannot be read", schedule.export_id)
             continue
-        with transaction.atomic():
+        with transaction.atomic(), contextlib.suppress(Stale):
+            lock_export(schedule.export_id)  # before its schedule, as everywhere
             moved = ExportSchedule.objects.filter(pk=schedule.pk, next_at=schedule.next_at).update(
                 next_at=next_at
             )
@@ -131,10 +135,10 @@ def _take_back(run: ExportRun, lease: runs.Lease, failure: Failure) -> bool:
     return True
 
 
-def _messages(status: TaskResultStatus) -> dict[int, list[Any]]:
-    """Messages of runs by run id."""
+def _messages(status: TaskResultStatus, task: Any = execute) -> dict[int, list[Any]]:
+    """Messages (of runs, unless another task is named) by the id that they hold."""
     found: dict[int, list[Any]] = {}
-    for message in DBTaskResult.objects.filter(task_path=execute.module_path, status=status):
+    for message in DBTaskResult.objects.filter(task_path=task.module_path, status=status):
         found.setdefault(int(message.args_kwargs["args"][0]), []).append(message)
     return found
 
@@ -158,6 +162,15 @@ def renew_messages() -> int:
     return len(lost)
 
 
+def queue_tidying() -> int:
+    """Queue a clean-up for every connection at which runs left something behind; returns how many."""
+    ready = _messages(TaskResultStatus.READY, tidy)
+    due = [connection_id for connection_id in connections_to_tidy() if connection_id not in ready]
+    for connection_id in due:
+        tidy.enqueue(connection_id)
+    return len(due)
+
+
 def close_dead_messages() -> int:
     """Mark messages as failed that a killed worker left as running; returns how many."""
     closed = 0
@@ -165,13 +178,20 @@ def close_dead_messages() -> int:
         run = ExportRun.objects.filter(pk=run_id, state__in=LEASED_STATES, lease_until__gte=Now())
         if run.exists():
             continue
-        for message in messages:
-            started = message.started_at
-            if started and timezone.now() - started > MESSAGE_GRACE:
-                closed += DBTaskResult.objects.filter(pk=message.pk, status=TaskResultStatus.RUNNING).update(
-                    status=TaskResultStatus.FAILED, finished_at=timezone.now()
-                )
+        closed += sum(_close(message, MESSAGE_GRACE) for message in messages)
+    for messages in _messages(TaskResultStatus.RUNNING, tidy).values():
+        closed += sum(_close(message, TIDYING_TAKES) for message in messages)
     return closed
+
+
+def _close(message: Any, grace: dt.timedelta) -> int:
+    """Mark one as failed that has been running for longer than ``grace``."""
+    started = message.started_at
+    if not started or timezone.now() - started <= grace:
+        return 0
+    return DBTaskResult.objects.filter(pk=message.pk, status=TaskResultStatus.RUNNING).update(
+        status=TaskResultStatus.FAILED, finished_at=timezone.now()
+    )
 
 
 def prune_messages() -> int:

@@ -114,8 +114,10 @@ def claimed(run: ExportRun) -> runs.Lease:
         ExportRun,
         run.pk,
         worker="test",
+        lock_first=lambda run_id: None,
         slot_free=lambda run: True,
         refuses=lambda run: None,
+        on_refused=lambda run, refusal: None,
         still=STILL,
     )
     assert lease is not None, outcome

@@ -191,9 +191,9 @@ def test_folders_of_attempts_lost_in_between_are_deleted(delivery: Delivery) -> 
     delivery.box.faults.cut_after = 1_000_000
     assert carry(run) == "retry"
     never_made = f"{export.folder_name}/.incoming-{run.uuid.hex[:8]}-00000000"
-    ExportRun.objects.filter(pk=run.pk).update(
-        temporary_folder=never_made, manifest={"folders": [*run.manifest["folders"], never_made]}
-    )
+    noted = run.folders.get()
+    run.folders.create(connection=noted.connection, target_digest=noted.target_digest, path=never_made)
+    ExportRun.objects.filter(pk=run.pk).update(temporary_folder=never_made)
     delivery.box.faults.cut_after = None
     assert carry_again(run) == "successful"
     assert folders(delivery.at_server / export.folder_name) == [run.final_folder.rpartition("/")[2]]

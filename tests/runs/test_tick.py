@@ -23,7 +23,7 @@ from tests.factories import make_draft
 from tests.runs.helpers import Delivery, carry, claimed, lose_worker, start
 
 DAILY = Timing(kind=ScheduleKind.DAY, local_time=dt.time(6))
-NOTHING = {"schedules": 0, "leases": 0, "messages": 0, "dead": 0, "drafts": 0, "pruned": 0}
+NOTHING = {"schedules": 0, "leases": 0, "messages": 0, "dead": 0, "leftovers": 0, "drafts": 0, "pruned": 0}
 
 
 def due_again(export: Export) -> dt.datetime | None:
@@ -217,6 +217,7 @@ def test_the_command_does_everything_once_and_tells(delivery: Delivery, settings
         "leases: 0",
         "messages: 0",
         "dead: 0",
+        "leftovers: 0",
         "drafts: 0",
         "pruned: 0",
     ]

@@ -4,16 +4,17 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
 from connections import connectors, consent
 from connections.models import Connection, State
-from connections_portal.models import AuditEntry, RunState, WhoActs
+from connections_portal.models import AuditEntry, RunState, User, WhoActs
 from exports.models import Export, ExportRun
 from exports.operations.run import CannotRun
-from tests.runs.helpers import Delivery, carry, start
+from tests.runs.helpers import Delivery, carry, connect, start
 
 
 def detached(delivery: Delivery) -> None:
@@ -76,6 +77,36 @@ def test_a_queued_run_fails_before_any_secret_is_read(
     assert delivery.box.seen.requests == []
     ended = AuditEntry.objects.get(action="export.run_finished")
     assert (ended.details["state"], ended.details["code"]) == ("failed", code)
+
+
+def test_a_refusal_that_cannot_be_recorded_does_not_happen(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failed run and its entry in the audit are one transaction."""
+    run = start(delivery.export())
+    paused(delivery)
+
+    def busy(*args: object, **kwargs: object) -> None:
+        raise OperationalError("database is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("connections_portal.audit.record", busy)
+        with pytest.raises(OperationalError):
+            carry(run)
+    run.refresh_from_db()
+    assert (run.state, run.code) == (RunState.QUEUED, "")
+    assert carry(run) == "refused"
+    assert AuditEntry.objects.filter(action="export.run_finished").count() == 1
+
+
+def test_a_run_of_another_connection_does_not_start(delivery: Delivery, admin: User) -> None:
+    """The number that grows with changes may be the same by chance."""
+    run = start(delivery.export())
+    other = connect(delivery.server, actor=admin, name="Other")
+    Export.objects.update(connection=other)
+    assert other.epoch == run.connection_epoch
+    assert carry(run) == "refused"
+    assert run.code == "connection_changed"
 
 
 def test_a_second_run_of_the_same_export_is_refused(delivery: Delivery) -> None:

@@ -107,6 +107,25 @@ def test_a_heartbeat_moves_the_deadline(delivery: Delivery, settings: Settings, 
         lease.check()
 
 
+def test_a_late_heartbeat_does_not_undo_what_was_given_back(delivery: Delivery, settings: Settings) -> None:
+    """The heartbeat goes on for a moment after the worker has said when the run is to be taken up again."""
+    settings.RUN_LEASE_SECONDS = 60
+    run = start(delivery.export())
+    lease = claimed(run)
+    ExportRun.objects.update(state=RunState.PUBLISHING)
+    runs.publish_later(lease, delay=300)
+    lease.beat()
+    assert 290 < seconds_left(run) <= 300
+    assert lease.is_lost()
+    # the same where an attempt is repeated
+    ExportRun.objects.update(state=RunState.QUEUED, lease_token=None, lease_until=None)
+    lease = claimed(run)
+    assert runs.requeue(lease, delay=300)
+    lease.beat()
+    run.refresh_from_db()
+    assert (run.state, run.lease_until) == (RunState.QUEUED, None)
+
+
 def test_a_token_is_good_for_one_hold(delivery: Delivery) -> None:
     """Whoever held the run before changes nothing after somebody else took it up."""
     run = start(delivery.export())
