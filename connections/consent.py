@@ -5,6 +5,7 @@ SHA-256 over text and links. A person agrees to the text they were shown: the fo
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -58,18 +59,36 @@ def wording(connector: type[Connector], target_label: str) -> Wording:
 
 def give(*, connection: Connection, person: User, shown: Wording) -> Consent:
     """Record that ``person`` agreed to ``shown`` for this connection, inside the caller's transaction."""
-    connector = connectors.get(connection.type_key)
-    assert connector is not None
     return Consent.objects.create(
         action=Consent.Action.GIVEN,
-        person_id=person.pk,
-        person_label=str(person)[:150],
-        connection_uuid=connection.uuid,
-        connection_name=connection.name,
-        type_key=connection.type_key,
-        target_label=connector.target_label(connection.settings),
-        target_digest=connection.target_digest,
         wording_version=shown.version,
         wording_hash=shown.hash,
         wording=shown.text,
+        **_about(connection, person),
     )
+
+
+def withdraw(*, connection: Connection, person: User) -> Consent:
+    """Record that ``person`` took back the agreement in force, inside the caller's transaction."""
+    given = connection.consent
+    assert given is not None
+    return Consent.objects.create(
+        action=Consent.Action.WITHDRAWN,
+        wording_version=given.wording_version,
+        wording_hash=given.wording_hash,
+        wording=given.wording,
+        **_about(connection, person),
+    )
+
+
+def _about(connection: Connection, person: User) -> dict[str, Any]:
+    connector = connectors.get(connection.type_key)
+    return {
+        "person_id": person.pk,
+        "person_label": str(person)[:150],
+        "connection_uuid": connection.uuid,
+        "connection_name": connection.name,
+        "type_key": connection.type_key,
+        "target_label": connector.target_label(connection.settings) if connector else "",
+        "target_digest": connection.target_digest,
+    }

@@ -1,4 +1,4 @@
-"""The set-up form of any connection type: made from the connector's declaration, without I/O and without ``save``."""
+"""The form that sets up or edits a connection: made from the type's declaration, without I/O and without ``save``."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from connections.connectors.base import Connector, Field, FieldKind, is_active
 from connections.connectors.errors import InvalidSettings
-from connections.models import Access, ConnectionDraft
+from connections.models import Access, Connection, ConnectionDraft
 from connections.secret_store import target_digest
 from connections.sharing import grantable_groups, grantable_people
 from connections_portal.models import User
@@ -66,16 +66,21 @@ class SetUpForm(forms.Form):
         url: str,
         data: QueryDict | None = None,
         expired: bool = False,
+        connection: Connection | None = None,
+        initial: Mapping[str, Any] | None = None,
     ) -> None:
         """For ``connector``; ``draft`` gives what is kept, ``data`` what is posted, ``url`` where the form lives.
 
-        ``expired``: there was a draft, and its time is over.
+        ``connection`` is the one that is edited, ``initial`` what a new one starts with; ``expired``: there was a
+        draft, and its time is over.
         """
-        initial = {**draft.form, **draft.settings} if draft else {}
-        super().__init__(data, initial=initial)
+        stored = {"name": connection.name, **connection.settings} if connection else dict(initial or {})
+        super().__init__(data, initial={**stored, **draft.form, **draft.settings} if draft else stored)
         self.connector = connector
+        self.connection = connection
         self.draft = draft
         self.expired = expired
+        self.url = url
         self.cleaned_settings: dict[str, str] = {}
         self.typed_secrets: dict[str, str] = {}
         self._people = {f"person:{p.pk}": p for p in grantable_people()}
@@ -86,6 +91,8 @@ class SetUpForm(forms.Form):
             *((key, _("%(group)s (group)") % {"group": group.name}) for key, group in self._groups.items()),
         ]
         grantees.shown_when = f"access={Access.SPECIFIC}"  # type: ignore[attr-defined]
+        if connection is not None:
+            del self.fields["access"], self.fields["grantees"]  # sharing has a page of its own
         self.fields["name"].marked_required = True  # type: ignore[attr-defined]
         self.fields["agree"].marked_required = True  # type: ignore[attr-defined]
         for field in connector.fields:
@@ -99,8 +106,18 @@ class SetUpForm(forms.Form):
     def note_kept_secrets(self) -> None:
         """Say at each secret's field what the draft keeps of it now."""
         for field in self.connector.fields:
-            if field.secret and (kept := self._kept_until(field)):
+            if field.secret and (kept := self._kept_until(field) or self._stored_since(field)):
                 self[field.key].help_text = kept
+
+    def note_stored_values(self) -> None:
+        """Say at each field what somebody else stored there meanwhile, where it is not what is typed."""
+        if self.connection is None:
+            return
+        stored = {"name": self.connection.name, **self.connection.settings}
+        for field in (self["name"], *self.type_fields):
+            value = str(stored.get(field.name, ""))
+            if field.name in stored and value != str(field.value() or ""):
+                field.help_text = _("Stored now: %(value)s") % {"value": value or "–"}
 
     @property
     def settings_are_valid(self) -> bool:
@@ -121,6 +138,13 @@ class SetUpForm(forms.Form):
             return str(self.draft.form.get("agreed_to", "")) if self.draft else ""
         return str(self.data.get("wording", ""))[:64] if self.data.get("agree") == "on" else ""
 
+    @property
+    def changes_settings(self) -> bool:
+        """Whether the form, if it is valid, holds more than a new name for the connection that is edited."""
+        if self.connection is None:
+            return True
+        return self.cleaned_settings != self.connection.settings or bool(self.typed_secrets)
+
     def kept_form(self) -> dict[str, Any]:
         """What the draft keeps besides settings and secrets, as typed (a NUL has no place in a JSON column)."""
 
@@ -130,6 +154,7 @@ class SetUpForm(forms.Form):
         return {
             "name": kept(self.data.get("name", "")),
             "access": kept(self.data.get("access", "")),
+            "version": kept(self.data.get("version", ""))[:10],
             "grantees": [kept(key) for key in self.data.getlist("grantees")],  # type: ignore[attr-defined]
             "agreed_to": kept(self.agreed_to),
         }
@@ -149,7 +174,9 @@ class SetUpForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Have the connector clean its settings and the secrets that were typed."""
         cleaned = super().clean() or {}
-        if cleaned.get("access") != Access.SPECIFIC:
+        if self.connection is not None:
+            pass
+        elif cleaned.get("access") != Access.SPECIFIC:
             # hidden then, and without effect: nothing in it may stop anybody
             self.errors.pop("grantees", None)
             cleaned["grantees"] = []
@@ -182,14 +209,22 @@ class SetUpForm(forms.Form):
                 self._add({field.key: self._asks_for(field)})
 
     def _kept(self) -> set[str]:
-        """Fields whose secret the draft holds for the target that is typed now (rule S1)."""
-        if self.draft is None or not self.cleaned_settings:
+        """Fields whose secret draft or connection holds for the target that is typed now (rule S1)."""
+        if not self.cleaned_settings:
             return set()
         target = target_digest(self.connector.key, self.cleaned_settings)
-        return set(self.draft.secrets.filter(target_digest=target).values_list("field", flat=True))
+        return {
+            key
+            for owner in self._owners
+            for key in owner.secrets.filter(target_digest=target).values_list("field", flat=True)
+        }
+
+    @property
+    def _owners(self) -> list[Connection | ConnectionDraft]:
+        return [owner for owner in (self.draft, self.connection) if owner is not None]
 
     def _asks_for(self, field: Field) -> str:
-        was_kept = self.draft is not None and self.draft.secrets.filter(field=field.key).exists()
+        was_kept = any(owner.secrets.filter(field=field.key).exists() for owner in self._owners)
         if was_kept and self.cleaned_settings:
             return _("The target has changed, so this has to be typed again.")
         return _("Fill in this field.")
@@ -245,6 +280,12 @@ class SetUpForm(forms.Form):
             return ""
         until = time_format(timezone.localtime(self.draft.expires_at), "H:i")
         return _("Kept for this set-up until %(time)s. Type to replace it.") % {"time": until}
+
+    def _stored_since(self, field: Field) -> str:
+        """What stands at a secret of the connection that is edited."""
+        if self.connection is None or not self.connection.secrets.filter(field=field.key).exists():
+            return ""
+        return _("Stored, never shown. Leave it empty to keep it.")
 
     def _address_attrs(self, field: Field, url: str) -> dict[str, str]:
         """Pasting fills other fields; a new target brings the privacy text that names it."""

@@ -150,13 +150,15 @@ class ConnectionGroupObjectPermission(GroupObjectPermissionBase):
 
 
 class ConnectionDraft(models.Model):
-    """A set-up under way. Only its maker reaches it; it ends 60 minutes after the last request.
+    """A set-up, or an edit of ``connection``, under way. Only its maker reaches it; it ends 60 minutes after the last
+    request.
 
     ``settings`` are as typed until they are cleaned for a verification; ``form`` keeps what else was typed (name,
     access). ``verified_digest`` binds a passed verification to settings, secrets and host key (rule S16).
     """
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    connection = models.ForeignKey(Connection, null=True, on_delete=models.CASCADE, related_name="drafts")
     type_key = models.CharField(max_length=60)
     settings = models.JSONField(default=dict)
     form = models.JSONField(default=dict)

@@ -21,6 +21,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from connections import connectors
+from connections.connectors.base import is_active
 from connections.models import Connection, ConnectionDraft, ConnectionSecret
 from connections_portal import audit, redaction
 from connections_portal.errors import OperationError
@@ -131,15 +132,47 @@ def _is_same(secret: ConnectionSecret, value: str) -> bool:
         return False
 
 
+def in_effect(owner: Owner) -> list[ConnectionSecret]:
+    """The secrets that ``owner`` uses, by field.
+
+    Of an edit these are the ones typed in it and, where nothing typed replaces them, the connection's own, as long
+    as they were given for the target that the edit has now (rule S1).
+    """
+    secrets = list(owner.secrets.order_by("field"))
+    if isinstance(owner, ConnectionDraft) and owner.connection is not None:
+        typed = {secret.field for secret in secrets}
+        connector = connectors.get(owner.type_key)
+        kept = [
+            field.key
+            for field in (connector.fields if connector else ())
+            if is_active(field, owner.settings) and field.key not in typed and field.part_of not in typed
+        ]
+        stored = owner.connection.secrets.filter(field__in=kept, target_digest=owner.target_digest)
+        secrets = sorted([*secrets, *stored], key=lambda secret: secret.field)
+    return secrets
+
+
 def revisions(owner: Owner) -> list[list[Any]]:
     """Field, row and revision of each secret: what a verification is bound to, without any value."""
-    rows = owner.secrets.order_by("field").values_list("field", "uuid", "revision")
-    return [[field, str(uuid), revision] for field, uuid, revision in rows]
+    return [[secret.field, str(secret.uuid), secret.revision] for secret in in_effect(owner)]
 
 
 def move(*, draft: ConnectionDraft, connection: Connection) -> None:
-    """Hand the draft's secrets over to the connection; rows, not copies."""
+    """Hand the draft's secrets over to the connection; rows, not copies. What they replace is deleted."""
+    kept = [secret.pk for secret in in_effect(draft)]
+    connection.secrets.exclude(pk__in=kept).delete()
     ConnectionSecret.objects.filter(draft=draft).update(draft=None, connection=connection)
+
+
+def about(owner: Owner) -> Owner:
+    """What the audit speaks of: the connection that is edited rather than the draft of the edit."""
+    return owner.connection or owner if isinstance(owner, ConnectionDraft) else owner
+
+
+def label_of(owner: Owner) -> str:
+    """The name under which the audit knows it."""
+    named = about(owner)
+    return named.name if isinstance(named, Connection) else str(named.form.get("name", ""))
 
 
 @contextmanager
@@ -150,15 +183,15 @@ def resolve(owner: Owner, *, purpose: str, actor: User | None, run: Run | None =
     recorded: no record, no value. Must not be called inside a transaction.
     """
     expected = target_digest(owner.type_key, owner.settings)
-    secrets = list(owner.secrets.order_by("field"))
+    secrets = in_effect(owner)
     if any(secret.target_digest != expected for secret in secrets):
         raise TargetChanged(_("The target has changed since the secret was typed. Type it again."))
     with transaction.atomic(durable=True):
         audit.record(
             "secret.used",
             actor=actor,
-            target=owner,
-            label=str(owner) if isinstance(owner, Connection) else "",
+            target=about(owner),
+            label=label_of(owner),
             purpose=purpose,
             fields=[secret.field for secret in secrets],
             run=str(run.uuid) if run else "",

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from connections.views import detail, discover, lists, remove, set_up
+from connections.views import detail, discover, edit, lists, remove, set_up, share
 
 app_name = "connections"
 
@@ -12,5 +12,9 @@ urlpatterns = [
     path("exports/", lists.exports, name="exports"),
     path("new/<slug:type_key>/", set_up.set_up, name="set_up"),
     path("<uuid:uuid>/", detail.detail, name="detail"),
+    path("<uuid:uuid>/edit/", edit.edit, name="edit"),
+    path("<uuid:uuid>/pause/", edit.pause, name="pause"),
+    path("<uuid:uuid>/withdraw/", edit.withdraw, name="withdraw"),
+    path("<uuid:uuid>/share/", share.share, name="share"),
     path("<uuid:uuid>/remove/", remove.remove, name="remove"),
 ]

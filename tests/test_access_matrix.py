@@ -41,6 +41,11 @@ MATRIX: dict[str, tuple[str, str]] = {
     "connections:enrichment": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:set_up": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
     "connections:detail": ("302 403 403 403 403 403 200", "302 - - - - - -"),
+    "connections:edit": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "connections:pause": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
+    "connections:withdraw": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
+    "connections:share": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "see_as": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:remove": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
     "exports:list": ("302 403 200 200 200 403 200", "302 - - - - - -"),
     "exports:create": ("302 403 403 200 200 403 200", "302 403 403 422 422 403 422"),
@@ -49,6 +54,7 @@ MATRIX: dict[str, tuple[str, str]] = {
     "exports:run_now": ("302 - - - - - -", "302 403 403 303 403 403 303"),
     "exports:detach": ("302 403 403 200 403 403 200", "302 403 403 303 403 403 303"),
     "exports:attach": ("302 403 403 200 403 403 200", "302 403 403 422 403 403 422"),
+    "exports:take_over": ("302 - - - - - -", "302 403 403 303 403 403 303"),
     "exports:remove": ("302 403 403 200 403 403 200", "302 403 403 303 403 403 303"),
     "exports:run": ("302 403 200 200 200 403 200", "302 - - - - - -"),
     "exports:run_status": ("302 403 200 200 200 403 200", "302 - - - - - -"),
@@ -116,6 +122,10 @@ def address(name: str, export: Export) -> str:
         "tables:detail": ["segment", "loyal"],
         "connections:set_up": ["sftp"],
         "connections:detail": [export.connection.uuid],  # type: ignore[union-attr]
+        "connections:edit": [export.connection.uuid],  # type: ignore[union-attr]
+        "connections:pause": [export.connection.uuid],  # type: ignore[union-attr]
+        "connections:withdraw": [export.connection.uuid],  # type: ignore[union-attr]
+        "connections:share": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:remove": [export.connection.uuid],  # type: ignore[union-attr]
     }
     if name in arguments:

@@ -44,7 +44,7 @@ class Field:
     and every secret again. ``account`` says that it names who signs in. ``shown_when`` is ``(field key,
     value)``: the field matters only while that other field has that value, and ``required`` is then meant under
     that condition. ``fills`` maps parts of a pasted address (``username``, ``folder``) to the keys of the fields
-    they belong in.
+    they belong in. ``part_of`` is the key of a secret that this one belongs to: a new one comes without it.
     """
 
     key: str
@@ -61,6 +61,7 @@ class Field:
     vaultable: bool = False
     shown_when: tuple[str, str] | None = None
     fills: tuple[tuple[str, str], ...] = ()
+    part_of: str = ""
     max_length: int = 255
 
     @property

@@ -86,6 +86,7 @@ class Sftp(Connector):
             vaultable=True,
             shown_when=("auth_method", "key"),
             help=N_("Only if the private key is protected by one."),
+            part_of="private_key",
             max_length=MAX_PASSWORD,
         ),
         Field(

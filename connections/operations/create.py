@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from connections import connectors, consent, secret_store
 from connections.models import Access, Connection, ConnectionDraft, State
-from connections.operations.drafts import is_verified
+from connections.operations.drafts import could_not_be_reached, is_verified
 from connections.sharing import set_grants
 from connections_portal import audit
 from connections_portal.errors import OperationError
@@ -27,11 +27,14 @@ def create_connection(
     agreed: bool,
     wording_hash: str,
     actor: User,
+    unverified: bool = False,
 ) -> Connection:
     """Save what the draft holds as a connection, verified and agreed to.
 
-    ``name`` is cleaned; ``wording_hash`` is that of the text that was shown. Raises OperationError with every missing
-    part at its field (``name``, ``verify``, ``agree``); the draft then stays. Otherwise connection, secrets, consent,
+    ``name`` is cleaned; ``wording_hash`` is that of the text that was shown. ``unverified`` keeps the work although
+    the service did not answer: such a connection runs nothing and is offered to nobody until it is verified.
+
+    Raises OperationError with every missing part at its field (``name``, ``verify``, ``agree``); the draft then stays. Otherwise connection, secrets, consent,
     grants and audit are written and the draft is gone.
     """
     try:
@@ -39,6 +42,8 @@ def create_connection(
             if draft is not None:
                 draft = ConnectionDraft.objects.select_for_update().filter(pk=draft.pk).first()
             missing = still_missing(draft, agreed=agreed)
+            if unverified and draft is not None and could_not_be_reached(draft):
+                missing.pop("verify", None)
             if draft is not None and _is_taken(name, draft.type_key):
                 missing["name"] = _("A connection of this type already has this name. Choose another one.")
             if draft is None or missing:
@@ -82,6 +87,7 @@ def _create(
             _("The connection is not saved yet."),
             fields={"agree": _("The text has changed since you agreed. Read it and agree again.")},
         )
+    verified = is_verified(draft)
     connection = Connection(
         name=name,
         name_key=name_key(name),
@@ -89,9 +95,9 @@ def _create(
         settings=draft.settings,
         target_digest=draft.target_digest,
         host_key=draft.host_key_trusted,
-        state=State.READY,
-        verified_at=draft.verified_at,
-        verified_by=actor,
+        state=State.READY if verified else State.NOT_VERIFIED,
+        verified_at=draft.verified_at if verified else None,
+        verified_by=actor if verified else None,
         verification=draft.verification,
         access=access,
         created_by=actor,

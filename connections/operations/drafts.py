@@ -1,4 +1,4 @@
-"""A set-up under way: keep what was typed, verify it, trust a server (design: Set up a connection)."""
+"""A set-up or an edit under way: keep what was typed, verify it, trust a server."""
 
 import datetime as dt
 import time
@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from connections import connectors, host_keys, secret_store
 from connections.connectors.base import Step, StepStatus, is_active
 from connections.connectors.errors import printable
-from connections.models import ConnectionDraft
+from connections.models import Connection, ConnectionDraft
 from connections.operations.connector import open_connector
 from connections_portal import audit, redaction
 from connections_portal.errors import OperationError, Stale
@@ -40,28 +40,34 @@ def keep_draft(
     *,
     draft: ConnectionDraft | None,
     type_key: str,
+    connection: Connection | None = None,
     cleaned: Mapping[str, str],
     secrets: Mapping[str, str],
     form: Mapping[str, Any],
     actor: User,
     now: dt.datetime | None = None,
 ) -> ConnectionDraft:
-    """Write what was typed to the draft (a new one if None) and return it.
+    """Write what was typed to the draft (a new one if None) and return it. ``connection`` is the one that is edited.
 
     ``cleaned`` are settings as the connector's ``clean`` returns them, ``secrets`` only what was typed in this request,
-    ``form`` the rest of the form. When the target changes, kept secrets, host key and verification go (rule S1).
-    Raises OperationError at a required secret's field that is neither typed nor kept for this target, and Stale when
-    the draft is gone.
+    ``form`` the rest of the form. When the target changes, kept secrets, host key and verification go (rule S1); an
+    edit that comes back to the connection's own target has its host key and secrets again. Raises OperationError at a
+    required secret's field that is neither typed nor kept for this target, and Stale when the draft is gone.
     """
     now = now or timezone.now()
     target = secret_store.target_digest(type_key, cleaned)
     connector = connectors.get(type_key)
     assert connector is not None
     with transaction.atomic():
-        draft = ConnectionDraft(type_key=type_key, created_by=actor) if draft is None else _locked(draft)
+        if draft is None:
+            draft = ConnectionDraft(type_key=type_key, connection=connection, created_by=actor)
+        else:
+            draft = _locked(draft)
         if draft.target_digest != target:
             draft.target_digest = target
             draft.host_key_seen = draft.host_key_trusted = ""
+            if connection is not None and connection.target_digest == target:
+                draft.host_key_trusted = connection.host_key
             _forget_verification(draft)
         elif draft.settings != dict(cleaned):
             _forget_verification(draft)
@@ -78,7 +84,7 @@ def keep_draft(
                 if secret_store.revisions(draft) != before:
                     _forget_verification(draft)
         draft.save()
-        present = set(draft.secrets.values_list("field", flat=True))
+        present = {secret.field for secret in secret_store.in_effect(draft)}
         missing = {
             f.key: _("Type it; it is kept for this set-up.")
             for f in connector.fields
@@ -93,7 +99,7 @@ def _locked(draft: ConnectionDraft) -> ConnectionDraft:
     """The draft as it is now, locked. Raises Stale when it was saved or has ended meanwhile."""
     locked = ConnectionDraft.objects.select_for_update().filter(pk=draft.pk).first()
     if locked is None:
-        raise Stale(_("This set-up was saved or has ended meanwhile. Look at the list of connections."))
+        raise Stale(_("This was saved or has ended meanwhile. Look at the list of connections."))
     return locked
 
 
@@ -128,11 +134,11 @@ def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None
     Stale when the draft was changed, saved or ended meanwhile.
     Must not be called inside a transaction: it waits for the service.
     """
-    account = _account_digest(draft)
-    _check_limits(draft, account, actor, now or timezone.now())
     if not _slots.acquire(blocking=False):
         raise TooMany(_("Two other verifications are running. Try again in a few seconds."))
     try:
+        account = _account_digest(draft)
+        _count_in(draft, account, actor, now or timezone.now())
         bound_to = verified_digest(draft)
         started = time.monotonic()
         with open_connector(draft, purpose="verify", actor=actor) as connector:
@@ -142,6 +148,20 @@ def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None
         _slots.release()
     passed = [step["key"] for step in steps if step["status"] == StepStatus.DONE] == expected
     last: dict[str, Any] = steps[-1] if steps else {"key": "", "code": "", "identity": None}
+    # recorded whatever becomes of the draft: a refused sign-in counts even when nobody waits for it any more
+    audit.record(
+        "connection.verified",
+        actor=actor,
+        target=secret_store.about(draft),
+        label=secret_store.label_of(draft),
+        refused=not passed,
+        type=draft.type_key,
+        step=last["key"],
+        code=last["code"],
+        host=draft.target_digest,
+        account=account,
+        milliseconds=round((time.monotonic() - started) * 1000),
+    )
     with transaction.atomic():
         draft = _locked(draft)
         if verified_digest(draft) != bound_to:
@@ -153,26 +173,20 @@ def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None
         draft.verified_at = timezone.now() if passed else None
         draft.expires_at = timezone.now() + LIFETIME
         draft.save()
-        audit.record(
-            "connection.verified",
-            actor=actor,
-            target=draft,
-            label=str(draft.form.get("name", "")),
-            refused=not passed,
-            type=draft.type_key,
-            step=last["key"],
-            code=last["code"],
-            host=draft.target_digest,
-            account=account,
-            milliseconds=round((time.monotonic() - started) * 1000),
-        )
     return draft
+
+
+def could_not_be_reached(draft: ConnectionDraft) -> bool:
+    """Whether the last verification of what the draft holds ended because the service did not answer at all."""
+    last = draft.verification[-1] if draft.verification else None
+    return last is not None and last["status"] == StepStatus.FAILED and not last["reachable"]
 
 
 def _stored(step: Step) -> dict[str, Any]:
     """A step as JSON; the service's words are masked while its secrets are still in use."""
     stored = asdict(step)
     stored["status"] = step.status.value
+    stored["at"] = timezone.now().isoformat(timespec="seconds")
     # a note may hold the service's own words as well: the folder as it calls it
     stored["note"] = redaction.foreign(printable(stored["note"]))
     for key in ("cause", "remedy"):
@@ -188,24 +202,37 @@ def _account_digest(draft: ConnectionDraft) -> str:
     return secret_store.digest([draft.target_digest, named])
 
 
-def _check_limits(draft: ConnectionDraft, account: str, actor: User, now: dt.datetime) -> None:
-    recent = AuditEntry.objects.filter(action="connection.verified", at__gt=now - dt.timedelta(minutes=1))
-    by_person = recent.filter(actor_id=actor.pk).count()
-    by_host = recent.filter(details__host=draft.target_digest).count()
-    if max(by_person, by_host) >= PER_MINUTE:
-        raise TooMany(_("Ten verifications a minute are allowed. Wait a minute, then verify again."))
-    refused = AuditEntry.objects.filter(
-        action="connection.verified",
-        at__gt=now - REFUSED_PAUSE,
-        details__account=account,
-        details__code="sign_in_refused",
-    ).count()
-    if refused >= REFUSED_SIGN_INS:
-        raise TooMany(
-            _(
-                "The server refused this account five times. So that it is not locked there, wait 15 minutes "
-                "before you verify again."
+def _count_in(draft: ConnectionDraft, account: str, actor: User, now: dt.datetime) -> None:
+    """Count this verification before it begins, so that many at once cannot pass the limit together (rule S20)."""
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=actor.pk)
+        begun = AuditEntry.objects.filter(
+            action="connection.verification_begun", at__gt=now - dt.timedelta(minutes=1)
+        )
+        by_person = begun.filter(actor_id=actor.pk).count()
+        by_host = begun.filter(details__host=draft.target_digest).count()
+        if max(by_person, by_host) >= PER_MINUTE:
+            raise TooMany(_("Ten verifications a minute are allowed. Wait a minute, then verify again."))
+        refused = AuditEntry.objects.filter(
+            action="connection.verified",
+            at__gt=now - REFUSED_PAUSE,
+            details__account=account,
+            details__code="sign_in_refused",
+        ).count()
+        if refused >= REFUSED_SIGN_INS:
+            raise TooMany(
+                _(
+                    "The server refused this account five times. So that it is not locked there, wait 15 minutes "
+                    "before you verify again."
+                )
             )
+        audit.record(
+            "connection.verification_begun",
+            actor=actor,
+            target=secret_store.about(draft),
+            label=secret_store.label_of(draft),
+            host=draft.target_digest,
+            account=account,
         )
 
 
@@ -226,8 +253,8 @@ def trust_server(*, draft: ConnectionDraft, fingerprint: str, actor: User) -> Co
         audit.record(
             "connection.server_trusted",
             actor=actor,
-            target=draft,
-            label=str(draft.form.get("name", "")),
+            target=secret_store.about(draft),
+            label=secret_store.label_of(draft),
             fingerprint=fingerprint,
             host=draft.target_digest,
         )

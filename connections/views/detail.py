@@ -5,14 +5,15 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from connections import connectors, host_keys
+from connections import connectors, dependents, host_keys
 from connections.connectors.base import FieldKind, is_active
 from connections.models import Connection, State
 from connections.views.lists import STATUS_KINDS, target_of, type_of, uses_of, who_has_access
-from connections.views.steps import shown_steps
+from connections.views.steps import for_operator, shown_steps
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, role_required
 
@@ -31,14 +32,50 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "type": type_of(connection),
         "target": target_of(connection),
         "status_kind": STATUS_KINDS[State(connection.state)],
-        "state_cause": _(connection.state_cause) if connection.state_cause else "",
+        "state_text": _state_text(connection),
+        "paused": connection.state == State.PAUSED,
+        "what_next": _what_next(connection) if "next" in request.GET else [],
         "facts": _facts(connection),
         "host_key": _host_key(connection.host_key),
         "steps": shown_steps(connector, connection.verification) if connector else [],
+        "operator_text": for_operator(connector, connection.settings, connection.verification)
+        if connector
+        else "",
         "who": who_has_access([connection])[connection.pk],
         "used": uses_of([connection]).get(connection.pk, []),
     }
     return render(request, "connections/detail.html", context)
+
+
+def _state_text(connection: Connection) -> str:
+    """Why nothing runs on the connection, and what to do; empty for one that is ready."""
+    match State(connection.state):
+        case State.READY:
+            return ""
+        case State.NOT_VERIFIED:
+            return _("Nothing runs on it, and nobody is offered it. Edit it, verify and save.")
+        case State.PAUSED if connection.consent is None:
+            return _("Its agreement was withdrawn. Resuming it asks for a verification and a new agreement.")
+        case State.PAUSED:
+            return _("Nothing is sent over it. Resuming it asks for a verification.")
+        case State.NEEDS_ATTENTION:
+            cause = _(connection.state_cause) if connection.state_cause else ""
+            return " ".join(filter(None, [cause, _("Edit it, verify and save; or let an export succeed.")]))
+
+
+def _what_next(connection: Connection) -> list[dict[str, Any]]:
+    """Offered once, after a connection was set up."""
+    like = f"{reverse('connections:set_up', args=[connection.type_key])}?like={connection.uuid}"
+    share = {"label": _("Share it"), "url": reverse("connections:share", args=[connection.uuid])}
+    return [
+        share | {"icon": "people", "pane": False},
+        *(
+            {"label": kind.add_label(), "url": kind.add_url(connection), "icon": "add", "pane": False}
+            for kind in dependents.kinds()
+            if connection.state == State.READY
+        ),
+        {"label": _("Add another like this"), "url": like, "icon": "copy", "pane": True},
+    ]
 
 
 def _facts(connection: Connection) -> list[dict[str, Any]]:

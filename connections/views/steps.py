@@ -1,6 +1,6 @@
 """A connection type and its verification steps as pages show them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -28,6 +28,31 @@ def shown_steps(connector: type[Connector], stored: Sequence[dict[str, Any]]) ->
     """Every step of the type in order, for ``_steps.html``; ``stored`` is a draft's or connection's verification."""
     ran = {step["key"]: step for step in stored}
     return [_shown(_(label), ran.get(key)) for key, label in connector.steps]
+
+
+def for_operator(
+    connector: type[Connector], settings: Mapping[str, Any], stored: Sequence[dict[str, Any]]
+) -> str:
+    """What whoever runs the service needs to know of a verification that failed: time, step, answer, and no secret.
+
+    ``settings`` are typed or cleaned ones. Empty when nothing failed.
+    """
+    last = stored[-1] if stored else None
+    if last is None or last["status"] == StepStatus.DONE:
+        return ""
+    label = next((_(text) for key, text in connector.steps if key == last["key"]), last["key"])
+    answer = " ".join(filter(None, [_(last["cause"]) if last["cause"] else "", last["detail"]]))
+    fingerprint = (last.get("identity") or {}).get("fingerprint", "")
+    lines = [
+        (_("Time"), last.get("at", "")),
+        (_("Type"), connector.connection_name),
+        (_("Target"), connector.consent_target(settings)),
+        (_("Step"), label),
+        (_("Answer"), answer),
+        (_("Fingerprint"), fingerprint),
+        (_("Code"), last["code"]),
+    ]
+    return "\n".join(f"{name}: {text}" for name, text in lines if text)
 
 
 def _shown(label: str, step: dict[str, Any] | None) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "status": of_export(export, run, timezone.now()),
         "last": history_lines([run])[0] if run else None,
         "responsibility": responsibility_for(export, request.user, allowed),
+        "what_next": "next" in request.GET and allowed.run,
         "page_obj": page,
         "history": history_lines(list(page.object_list)),
         **summary(export),

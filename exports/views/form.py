@@ -14,7 +14,7 @@ from connections import connectors
 from connections.connectors import CONNECTORS
 from connections.models import Connection
 from connections.permissions import can_edit as can_edit_connections
-from connections.views.set_up import CHOSEN, RETURN_TO
+from connections.views.flow import CHOSEN, RETURN_TO
 from connections_portal import web
 from connections_portal.errors import OperationError, Stale
 from connections_portal.models import Trigger
@@ -28,7 +28,7 @@ from exports.sources import load as load_sources
 from exports.views.connection import connections_for
 from exports.views.detail import summary
 from exports.views.lists import administrators
-from exports.views.loading import load
+from exports.views.loading import load, why_not
 from exports.views.runs import run_url
 
 # What waits in the session while an administrator sets up a connection from inside the form. No secret is in it.
@@ -50,9 +50,12 @@ def edit(request: PortalRequest, uuid: UUID) -> HttpResponse:
     export, allowed = load(request, uuid)
     if allowed.edit:
         return _answer(request, export)
-    if request.method == "POST":
-        web.refuse(request, export)
     connections = [export.connection] if export.connection else []
+    if request.method == "POST":
+        # the right may have been withdrawn while the form was open: nothing is saved, what was typed stays readable
+        web.record_refusal(request, export)
+        form = _form(request, export, connections, initial=typed(request.POST))
+        return _page(request, form, export, status=403, read_only=True, refused=why_not(export))
     form = _form(request, export, connections, initial=stored(export))
     return _page(request, form, export, read_only=True)
 
@@ -122,7 +125,10 @@ def _initial(request: PortalRequest, export: Export | None) -> dict[str, Any]:
         values: dict[str, Any] = kept["values"]
         chosen = request.session.get(CHOSEN)
         return values | {"connection": chosen} if chosen else values
-    return stored(export) if export else {}
+    if export:
+        return stored(export)
+    chosen = request.GET.get("connection", "")  # from a connection's page
+    return {"connection": chosen} if chosen in {str(c.uuid) for c in connections_for(request.user)} else {}
 
 
 def _leave_to_set_up(request: PortalRequest, export: Export | None, type_key: str) -> HttpResponse:
@@ -162,7 +168,10 @@ def _save(
     for key in (TYPED, RETURN_TO, CHOSEN):
         request.session.pop(key, None)
     messages.success(request, _("%(name)s is saved.") % {"name": saved.name})
-    return _start(request, saved) if run else web.go_to(request, reverse("exports:detail", args=[saved.uuid]))
+    if run:
+        return _start(request, saved)
+    url = reverse("exports:detail", args=[saved.uuid])
+    return web.go_to(request, url if export else f"{url}?next=1")
 
 
 def _write(
@@ -217,6 +226,7 @@ def _page(
     status: int = 200,
     read_only: bool = False,
     stale: Export | None = None,
+    refused: str = "",
 ) -> HttpResponse:
     administers = can_edit_connections(request.user)
     typed_version = request.POST.get("version") if request.method == "POST" and not stale else None
@@ -226,6 +236,7 @@ def _page(
         "export": export,
         "version": typed_version or (export.version if export else ""),
         "read_only": read_only,
+        "refused": refused,
         "url": _url(export),
         "cancel_url": reverse("exports:detail", args=[export.uuid]) if export else reverse("exports:list"),
         "type_name": type_name(export.type_key) if export else "",

@@ -139,7 +139,7 @@ class SetUp:
             self.answer = answer
             return self.answer
         self.page = answer.content.decode()
-        for name in ("draft", "wording", "fingerprint"):
+        for name in ("draft", "wording", "fingerprint", "version"):
             value = hidden(self.page, name)
             if value is not None:
                 self.typed[name] = value

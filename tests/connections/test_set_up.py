@@ -54,7 +54,7 @@ def test_from_an_empty_page_to_a_connection(
     answer = set_up.agree().save()
 
     connection = Connection.objects.get()
-    page = reverse("connections:detail", args=[connection.uuid])
+    page = reverse("connections:detail", args=[connection.uuid]) + "?next=1"
     if set_up.htmx:
         assert (answer.status_code, answer["HX-Redirect"]) == (204, page)
     else:
@@ -102,15 +102,17 @@ def test_each_step_is_in_the_audit(plain: SetUp, box: SandboxServer, admin: User
     plain.agree().save()
     entries = list(AuditEntry.objects.filter(action__startswith="connection.").order_by("pk"))
     assert [(entry.action, entry.outcome) for entry in entries] == [
+        ("connection.verification_begun", "done"),
         ("connection.verified", "refused"),
         ("connection.server_trusted", "done"),
+        ("connection.verification_begun", "done"),
         ("connection.verified", "done"),
         ("connection.created", "done"),
     ]
     assert {entry.actor_id for entry in entries} == {admin.pk}
-    assert entries[1].details["fingerprint"] == box.host_key.get_fingerprint()
-    assert entries[3].details["consent"] == str(Consent.objects.get().uuid)
-    assert entries[3].details["people"] == entries[3].details["groups"] == []
+    assert entries[2].details["fingerprint"] == box.host_key.get_fingerprint()
+    assert entries[5].details["consent"] == str(Consent.objects.get().uuid)
+    assert entries[5].details["people"] == entries[5].details["groups"] == []
 
 
 def test_without_script_the_page_is_made_from_the_draft(plain: SetUp) -> None:
@@ -181,7 +183,7 @@ def test_an_expired_draft_is_said_and_a_look_deletes_nothing(plain: SetUp, admin
     ConnectionDraft.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
     sessions = list(Session.objects.values())
     assert plain.get(plain.url).status_code == 200
-    assert "What was kept for this set-up has expired." in verify_error(plain.page)
+    assert "What was kept for this form has expired." in verify_error(plain.page)
     assert "Kept for this set-up until" not in text_of(plain.page)
     assert ConnectionDraft.objects.count() == ConnectionSecret.objects.count() == 1
     assert list(Session.objects.values()) == sessions

@@ -98,7 +98,8 @@ def test_save_stores_the_export_and_starts_nothing(
         ),
     )
     export = Export.objects.get()
-    assert (answer.status_code, answer["Location"]) == (303, reverse("exports:detail", args=[export.uuid]))
+    page = reverse("exports:detail", args=[export.uuid])
+    assert (answer.status_code, answer["Location"]) == (303, f"{page}?next=1")
     assert export.options == {"compression": "gzip", "delimiter": "tab"}
     assert [(i.kind, i.source, i.fields) for i in export.items.all()] == [
         ("segment", "loyal", ["customer_id", "email"]),

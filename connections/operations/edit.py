@@ -1,0 +1,227 @@
+"""*Save* at the end of an edit: what changed decides what is asked for (design: Edit a connection)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from connections import connectors, consent, dependents, secret_store
+from connections.models import Connection, ConnectionDraft, State
+from connections.operations.drafts import could_not_be_reached, is_verified
+from connections_portal import audit
+from connections_portal.errors import OperationError, Stale
+from connections_portal.models import User
+from connections_portal.names import name_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Whether *I agree* was ticked, and the hash of the text that was shown above it."""
+
+    ticked: bool
+    wording_hash: str
+
+
+def edit_connection(
+    *,
+    connection: Connection,
+    version: int,
+    draft: ConnectionDraft | None,
+    name: str,
+    settings: Mapping[str, str],
+    agreement: Agreement,
+    actor: User,
+    unverified: bool = False,
+    resume: bool = False,
+) -> Connection:
+    """Write an edit. The connection stays as it is until here; then everything that changed changes together.
+
+    ``version`` is that of the page, ``name`` and ``settings`` are cleaned; ``draft`` holds typed settings, secrets and
+    a newly trusted host key, and may be None when only the name changes. Another target ends running runs.
+    ``unverified`` saves what could not be verified because the service did not answer; ``resume`` ends a pause.
+    Raises Stale when somebody else changed or removed the connection, FinishingRun, and OperationError with what is
+    missing at ``name``, ``verify`` and ``agree``; the draft then stays.
+    """
+    try:
+        with transaction.atomic():
+            locked = lock(connection, version)
+            if draft is not None:
+                draft = ConnectionDraft.objects.select_for_update().filter(pk=draft.pk).first()
+            edit = _Edit(locked, draft, settings, agreement, unverified=unverified, resume=resume)
+            missing = edit.missing()
+            if _is_taken(name, locked):
+                missing["name"] = _name_taken()
+            if missing:
+                raise OperationError(_("The connection is not saved yet."), fields=missing)
+            return edit.write(name, actor)
+    except IntegrityError:
+        raise OperationError(_("The connection is not saved yet."), fields={"name": _name_taken()}) from None
+
+
+def lock(connection: Connection, version: int) -> Connection:
+    """The connection as it is now, locked. Raises Stale when its version is another than the page's."""
+    locked = (
+        Connection.objects.select_for_update(of=("self",))
+        .select_related("consent", "updated_by")
+        .filter(pk=connection.pk)
+        .first()
+    )
+    if locked is None:
+        raise Stale(_("The connection was removed meanwhile."))
+    if locked.version != version:
+        raise Stale(
+            _("%(person)s changed this connection at %(time)s, while you had it open.")
+            % {
+                "person": locked.updated_by or _("Somebody"),
+                "time": timezone.localtime(locked.updated_at).strftime("%H:%M"),
+            }
+        )
+    return locked
+
+
+def is_agreed(connection: Connection, target_digest: str) -> bool:
+    """Whether the agreement in force covers this target."""
+    return connection.consent is not None and connection.consent.target_digest == target_digest
+
+
+class _Edit:
+    """One edit, between the locked connection and the locked draft."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        draft: ConnectionDraft | None,
+        settings: Mapping[str, str],
+        agreement: Agreement,
+        *,
+        unverified: bool,
+        resume: bool,
+    ) -> None:
+        self.connection, self.draft, self.agreement = connection, draft, agreement
+        self.unverified, self.resume = unverified, resume
+        self.changed = _changes(connection, draft, settings)
+        self.target = draft.target_digest if draft is not None else connection.target_digest
+        self.moves = self.target != connection.target_digest
+        self.verified = draft is not None and is_verified(draft)
+
+    def missing(self) -> dict[str, str]:
+        """What keeps the edit from being saved: ``verify`` and ``agree`` with a sentence each."""
+        missing = {}
+        if not self._may_save():
+            missing["verify"] = _("Verify the connection first, with exactly what you want to save.")
+        asks = self.moves or self.resume or self.connection.state != State.PAUSED
+        if asks and not is_agreed(self.connection, self.target) and not self.agreement.ticked:
+            missing["agree"] = _("Read the text and agree to it.")
+        return missing
+
+    def _may_save(self) -> bool:
+        if self.verified or not (self.changed or self.resume):
+            return True
+        return (
+            self.unverified
+            and not self.resume
+            and self.draft is not None
+            and could_not_be_reached(self.draft)
+        )
+
+    def write(self, name: str, actor: User) -> Connection:
+        """Carry everything out, inside the caller's transaction."""
+        connection, draft = self.connection, self.draft
+        changed = [*(["name"] if name != connection.name else []), *self.changed]
+        if self.moves:
+            dependents.interrupt_all(connection, actor)
+            connection.epoch += 1
+        connection.name, connection.name_key = name, name_key(name)
+        if draft is not None and self.changed:
+            connection.settings, connection.target_digest = draft.settings, draft.target_digest
+            connection.host_key = draft.host_key_trusted
+            secret_store.move(draft=draft, connection=connection)
+        if draft is not None:
+            self._write_verification(draft, actor)
+        self._write_consent(actor)
+        if self.resume:
+            connection.state = State.READY
+        connection.version += 1
+        connection.updated_by = actor
+        connection.save()
+        if self.resume:
+            dependents.go_on_all(connection, timezone.now())
+        if draft is not None:
+            draft.delete()
+        audit.record(
+            "connection.edited",
+            actor=actor,
+            target=connection,
+            changed=changed,
+            target_changed=self.moves,
+            target_digest=connection.target_digest,
+            state=connection.state,
+            version=connection.version,
+        )
+        if self.resume:
+            audit.record("connection.resumed", actor=actor, target=connection, version=connection.version)
+        return connection
+
+    def _write_verification(self, draft: ConnectionDraft, actor: User) -> None:
+        connection = self.connection
+        if self.verified:
+            connection.verified_at, connection.verified_by = draft.verified_at, actor
+            connection.verification = draft.verification
+            if connection.state != State.PAUSED:
+                connection.state, connection.state_cause = State.READY, ""
+        elif self.changed:
+            connection.verified_at = connection.verified_by = None
+            connection.verification = draft.verification
+            if connection.state != State.PAUSED:
+                connection.state, connection.state_cause = State.NOT_VERIFIED, ""
+
+    def _write_consent(self, actor: User) -> None:
+        """A new agreement where one is needed, or where a newer wording was agreed to."""
+        connection = self.connection
+        if not self.agreement.ticked:
+            if self.moves:
+                connection.consent = None
+            return
+        shown = current_wording(connection)
+        in_force = connection.consent if is_agreed(connection, connection.target_digest) else None
+        if in_force is not None and in_force.wording_hash == shown.hash:
+            return
+        if shown.hash != self.agreement.wording_hash:
+            raise OperationError(_("The connection is not saved yet."), fields={"agree": text_changed()})
+        connection.consent = consent.give(connection=connection, person=actor, shown=shown)
+
+
+def current_wording(connection: Connection) -> consent.Wording:
+    """The privacy text for the connection's target as it is set now."""
+    connector = connectors.get(connection.type_key)
+    assert connector is not None
+    return consent.wording(connector, connector.consent_target(connection.settings))
+
+
+def text_changed() -> str:
+    """What is said when the text above *I agree* is not the current one any more."""
+    return _("The text has changed since you agreed. Read it and agree again.")
+
+
+def _changes(connection: Connection, draft: ConnectionDraft | None, settings: Mapping[str, str]) -> list[str]:
+    """What needs a verification: names of changed settings, typed secrets, the trusted host key."""
+    now = draft.settings if draft is not None else dict(settings)
+    changed = sorted(
+        key for key in {*connection.settings, *now} if connection.settings.get(key) != now.get(key)
+    )
+    if draft is not None:
+        changed += draft.secrets.order_by("field").values_list("field", flat=True)
+        if draft.host_key_trusted != connection.host_key:
+            changed.append("host_key")
+    return changed
+
+
+def _is_taken(name: str, connection: Connection) -> bool:
+    others = Connection.objects.filter(type_key=connection.type_key).exclude(pk=connection.pk)
+    return others.filter(name_key=name_key(name)).exists()
+
+
+def _name_taken() -> str:
+    return _("A connection of this type already has this name. Choose another one.")

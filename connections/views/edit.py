@@ -1,0 +1,165 @@
+"""*Edit* a connection, *Pause* it and *Withdraw agreement* (design: Edit a connection)."""
+
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from connections import connectors, dependents
+from connections.forms import SetUpForm
+from connections.models import Connection
+from connections.operations.edit import Agreement, edit_connection
+from connections.operations.pause import pause_connection, withdraw_consent
+from connections.views.flow import answer, keep, page, version_of
+from connections.views.lists import target_of
+from connections_portal.errors import OperationError, Stale
+from connections_portal.models import User
+from connections_portal.roles import Role
+from connections_portal.web import PortalRequest, go_to, page_or_fragment, role_required
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters()
+@role_required(Role.ADMINISTRATOR)
+def edit(request: PortalRequest, uuid: UUID) -> HttpResponse:
+    """The form with what is stored, secrets excepted. The connection stays as it is until *Save*."""
+    connection = _load(request, uuid)
+    connector = connectors.get(connection.type_key)
+    if connector is None:
+        raise Http404
+    return answer(request, connector, _save, connection=connection)
+
+
+def _save(request: PortalRequest, form: SetUpForm) -> HttpResponse:
+    """Save; what is missing is said at its place, and everything typed stays."""
+    connection, action = form.connection, request.POST.get("action")
+    assert connection is not None
+    missing: dict[str, str] = {}
+    status, stale = 422, ""
+    try:
+        if form.settings_are_valid and (form.draft is not None or form.changes_settings):
+            form.draft = keep(request, form)
+        if form.is_valid():
+            edit_connection(
+                connection=connection,
+                version=version_of(request, form),
+                draft=form.draft,
+                name=form.cleaned_data["name"],
+                settings=form.cleaned_settings,
+                agreement=Agreement(
+                    ticked=request.POST.get("agree") == "on", wording_hash=form.cleaned_data["wording"]
+                ),
+                actor=request.user,
+                unverified=action == "save_unverified",
+                resume=action == "resume",
+            )
+            messages.success(request, _("%(name)s is saved.") % {"name": form.cleaned_data["name"]})
+            return go_to(request, reverse("connections:detail", args=[connection.uuid]))
+    except OperationError as refused:
+        status, missing = refused.status, dict(refused.fields)
+        if isinstance(refused, Stale):
+            form.connection = _load(request, connection.uuid)
+            stale = refused.message
+        elif not missing:
+            missing["verify"] = refused.message
+    verify_error = missing.pop("verify", "")
+    for key, message in missing.items():
+        form.add_error(key, message)
+    return page(request, form, status=status, verify_error=verify_error, stale=stale)
+
+
+class _Operation(Protocol):
+    def __call__(self, *, connection: Connection, version: int, actor: User) -> Connection: ...
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(Role.ADMINISTRATOR)
+def pause(request: PortalRequest, uuid: UUID) -> HttpResponse:
+    """Ask, then pause; runs under way are canceled."""
+    connection = _load(request, uuid)
+    question = {
+        "title": _("Pause connection"),
+        "sentences": [
+            _("Nothing is sent over it until it is resumed. Runs under way are canceled, schedules wait."),
+            _("Settings, secrets, agreement and exports stay as they are."),
+        ],
+        "button": _("Pause"),
+        "neutral": True,
+    }
+    return _ask(
+        request, connection, "connections:pause", pause_connection, question, _("%(name)s is paused.")
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(Role.ADMINISTRATOR)
+def withdraw(request: PortalRequest, uuid: UUID) -> HttpResponse:
+    """Ask, then withdraw the agreement to the privacy terms, which pauses the connection."""
+    connection = _load(request, uuid)
+    question = {
+        "title": _("Withdraw agreement"),
+        "sentences": [
+            _("The connection is paused: nothing is sent over it, and runs under way are canceled."),
+            _("Resuming it asks for a new agreement. The record of who agreed and who withdrew stays."),
+        ],
+        "button": _("Withdraw agreement"),
+        "refused": connection.consent is None,
+    }
+    return _ask(
+        request,
+        connection,
+        "connections:withdraw",
+        withdraw_consent,
+        question,
+        _("The agreement for %(name)s is withdrawn."),
+    )
+
+
+def _ask(
+    request: PortalRequest,
+    connection: Connection,
+    page_name: str,
+    operation: _Operation,
+    question: dict[str, Any],
+    done: str,
+) -> HttpResponse:
+    """A confirmation that names what depends on the connection; asked afresh (409) when it changed meanwhile."""
+    error, status = "", 200
+    if request.method == "POST":
+        version = request.POST.get("version", "")[:10]
+        try:
+            operation(
+                connection=connection,
+                version=int(version) if version.isascii() and version.isdigit() else 0,
+                actor=request.user,
+            )
+        except OperationError as refused:
+            error, status = refused.message, refused.status
+            connection = _load(request, connection.uuid)
+        else:
+            messages.success(request, done % {"name": connection.name})
+            return go_to(request, reverse("connections:detail", args=[connection.uuid]))
+    used = dependents.used_by([connection.pk]).get(connection.pk, [])
+    sentences = [*question["sentences"]]
+    if used:
+        sentences.insert(0, _("It is used by %(what)s.") % {"what": ", ".join(used)})
+    context = question | {
+        "subject": f"{connection.name} · {target_of(connection)}",
+        "sentences": sentences,
+        "action": reverse(page_name, args=[connection.uuid]),
+        "cancel_url": reverse("connections:detail", args=[connection.uuid]),
+        "hidden": [("version", connection.version)],
+        "error": error,
+    }
+    return page_or_fragment(request, "confirm.html", "_confirm.html", context, status=status)
+
+
+def _load(request: PortalRequest, uuid: UUID) -> Connection:
+    connections = Connection.objects.editable_by(request.user).select_related("consent", "updated_by")
+    return get_object_or_404(connections, uuid=uuid)

@@ -1,0 +1,298 @@
+"""What setting up and editing a connection share: the form, its draft, verify, trust, and the page around them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+from uuid import UUID
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from connections import consent, host_keys
+from connections.connectors.base import Connector
+from connections.forms import SetUpForm
+from connections.models import Connection, ConnectionDraft, State
+from connections.operations.drafts import (
+    could_not_be_reached,
+    is_verified,
+    keep_draft,
+    trust_server,
+    verify_draft,
+)
+from connections.views.steps import for_operator, shown_steps, type_facts
+from connections_portal.errors import OperationError
+from connections_portal.web import PortalRequest, go_to, is_fragment
+
+# How a form that needs a connection gets it back (see exports.views.form).
+RETURN_TO = "set_up_return"
+CHOSEN = "set_up_connection"
+
+
+def answer(
+    request: PortalRequest,
+    connector: type[Connector],
+    save: Callable[[PortalRequest, SetUpForm], HttpResponse],
+    *,
+    connection: Connection | None = None,
+    initial: Mapping[str, Any] | None = None,
+) -> HttpResponse:
+    """The form (GET, which writes nothing) and what its buttons do; every action but verify, trust and terms saves.
+
+    ``connection`` is the one that is edited, ``initial`` what a new one starts with.
+    """
+    form = _form(request, connector, connection, initial)
+    if request.method != "POST":
+        return page(request, form)
+    match request.POST.get("action", ""):
+        case "terms":
+            return _terms(request, form)
+        case "verify" | "trust" as action:
+            return _verify(request, form, action)
+        case _:
+            return save(request, form)
+
+
+def _form(
+    request: PortalRequest,
+    connector: type[Connector],
+    connection: Connection | None,
+    initial: Mapping[str, Any] | None,
+) -> SetUpForm:
+    """Filled from what is posted, or from the draft. An expired draft counts as none; a GET leaves it to ``tick``."""
+    data = request.POST if request.method == "POST" else None
+    named = (request.GET if data is None else data).get("draft", "")
+    draft = _draft(request, connector, connection, named)
+    expired = draft is not None and draft.expires_at <= timezone.now()
+    if draft is not None and expired:
+        if data is not None:
+            draft.delete()
+        draft = None
+    return SetUpForm(
+        connector,
+        draft=draft,
+        url=_url(request, connector, connection),
+        data=data,
+        expired=expired,
+        connection=connection,
+        initial=initial,
+    )
+
+
+def _draft(
+    request: PortalRequest, connector: type[Connector], connection: Connection | None, text: str
+) -> ConnectionDraft | None:
+    """The person's own draft for this very form, None where none is named; another's or an unknown one is 404."""
+    if not text:
+        return None
+    try:
+        uuid = UUID(text)
+    except ValueError:
+        raise Http404 from None
+    draft = ConnectionDraft.objects.filter(
+        uuid=uuid, type_key=connector.key, created_by=request.user, connection=connection
+    ).first()
+    if draft is None:
+        raise Http404
+    return draft
+
+
+def _url(
+    request: PortalRequest,
+    connector: type[Connector],
+    connection: Connection | None,
+    draft: ConnectionDraft | None = None,
+) -> str:
+    query = {"then": "choose"} if request.GET.get("then") == "choose" else {}
+    if draft is not None:
+        query["draft"] = str(draft.uuid)
+    if connection is None:
+        url = reverse("connections:set_up", args=[connector.key])
+    else:
+        url = reverse("connections:edit", args=[connection.uuid])
+    return f"{url}?{urlencode(query)}" if query else url
+
+
+def _terms(request: PortalRequest, form: SetUpForm) -> HttpResponse:
+    """The privacy text for what is typed now, unticked if it is another, and what stands beside the target's fields."""
+    connector = form.connector
+    context = _context(request, form) | {
+        "form": SetUpForm(connector, draft=None, url=form.url),
+        "beside": [
+            (f"id_{field.key}_beside", connector.beside(field.key, request.POST.dict()))
+            for field in connector.fields
+            if field.target
+        ],
+    }
+    return render(request, "connections/_terms.html", context)
+
+
+def _verify(request: PortalRequest, form: SetUpForm, action: str) -> HttpResponse:
+    """Keep what was typed, then verify it, or trust the server and verify to the end."""
+    draft = form.draft
+    if not form.settings_are_valid:
+        _forget_errors_of_save(form)
+        return page(request, form, status=422)
+    error, status = "", 200
+    try:
+        draft = keep(request, form)
+        if action == "trust" and draft.host_key_seen:
+            draft = trust_server(
+                draft=draft, fingerprint=request.POST.get("fingerprint", ""), actor=request.user
+            )
+        else:
+            draft = verify_draft(draft=draft, actor=request.user)
+    except OperationError as refused:
+        error, status = refused.message, refused.status
+        for key, message in refused.fields.items():
+            form.add_error(key, message)
+        if refused.fields or draft is None:
+            _forget_errors_of_save(form)
+            return page(request, form, status=status, verify_error=error)
+        draft = ConnectionDraft.objects.filter(pk=draft.pk).first()
+    form.draft = draft
+    if error and not is_fragment(request):
+        _forget_errors_of_save(form)
+        return page(request, form, status=status, verify_error=error)
+    if is_fragment(request):
+        context = _context(request, form) | {"verify_error": error}
+        return render(request, "connections/_verify_answer.html", context, status=status)
+    return go_to(request, _url(request, form.connector, form.connection, draft))
+
+
+def keep(request: PortalRequest, form: SetUpForm) -> ConnectionDraft:
+    """Write what is typed to the draft; raises what ``keep_draft`` does."""
+    return keep_draft(
+        draft=form.draft,
+        type_key=form.connector.key,
+        connection=form.connection,
+        cleaned=form.cleaned_settings,
+        secrets=form.typed_secrets,
+        form=form.kept_form(),
+        actor=request.user,
+    )
+
+
+def _forget_errors_of_save(form: SetUpForm) -> None:
+    """*Verify* does not complain about what only *Save* needs."""
+    for name in ("name", "grantees", "access", "agree"):
+        form.errors.pop(name, None)
+
+
+def version_of(request: PortalRequest, form: SetUpForm) -> int:
+    """The version of the connection that the page was made from; 0 for nonsense, which no connection has."""
+    if form.connection is None:
+        return 0
+    if form.is_bound:
+        posted = request.POST.get("version", "")[:10]
+    elif form.draft is not None:
+        posted = str(form.draft.form.get("version", ""))
+    else:
+        return form.connection.version
+    return int(posted) if posted.isascii() and posted.isdigit() else 0
+
+
+def _context(request: PortalRequest, form: SetUpForm) -> dict[str, Any]:
+    connector, draft, connection = form.connector, form.draft, form.connection
+    form.note_kept_secrets()
+    kept = draft if draft is not None and form.is_as_kept else None
+    tried = kept.verification if kept else []
+    verified = kept is not None and is_verified(kept)
+    values = request.POST.dict() if form.is_bound else dict(form.initial)
+    wording = consent.wording(connector, connector.consent_target(values))
+    agreed = form.agreed_to == wording.hash
+    in_force = _in_force(form, values)
+    steps = shown_steps(connector, tried)
+    return {
+        "form": form,
+        "type": type_facts(connector),
+        "connection": connection,
+        "version": version_of(request, form),
+        "paused": connection is not None and connection.state == State.PAUSED,
+        "draft": draft,
+        "steps": steps,
+        "tried": bool(tried),
+        "waits": any(step["kind"] == "ask" for step in steps),
+        "pinned": _pinned(form),
+        "verified": verified,
+        "unreached": kept is not None and could_not_be_reached(kept),
+        "operator_text": for_operator(connector, values, tried),
+        "wording": wording,
+        "in_force": in_force,
+        "newer": in_force is not None and in_force.wording_hash != wording.hash,
+        "agreed": agreed,
+        "unticked": bool(form.agreed_to) and not agreed,
+        "need_verify": not verified and _needs_verify(form),
+        "need_agree": in_force is None,
+        "url": form.url,
+        "cancel_url": _back(request, form),
+    }
+
+
+def _in_force(form: SetUpForm, values: Mapping[str, str]) -> Any:
+    """The agreement that covers what is typed now, None where a new one is needed."""
+    connection, connector = form.connection, form.connector
+    if connection is None or connection.consent is None:
+        return None
+    named = [connector.consent_target(settings) for settings in (values, connection.settings)]
+    return connection.consent if named[0] == named[1] else None
+
+
+def _pinned(form: SetUpForm) -> str:
+    """Algorithm and fingerprint of the key that the connection trusts, as long as its target stays."""
+    connection, draft = form.connection, form.draft
+    if connection is None or draft is None or draft.target_digest != connection.target_digest:
+        return ""
+    key = connection.host_key
+    return f"{host_keys.algorithm(key)} {host_keys.fingerprint(key)}" if key else ""
+
+
+def _needs_verify(form: SetUpForm) -> bool:
+    """Whether saving what the form shows now asks for a verification."""
+    if form.connection is None or form.draft is not None:
+        return True
+    return form.is_bound and form.settings_are_valid and form.changes_settings
+
+
+def _back(request: PortalRequest, form: SetUpForm) -> str:
+    """Where *Cancel* leads: the connection's page, or the form that a connection was to be added to."""
+    if form.connection is not None:
+        return reverse("connections:detail", args=[form.connection.uuid])
+    discover = reverse("connections:discover")
+    choosing = request.GET.get("then") == "choose"
+    return str(request.session.get(RETURN_TO, discover)) if choosing else discover
+
+
+def _is_open_as_page(request: PortalRequest) -> bool:
+    """Whether the pane stands in the page of the form itself, by the address that the browser shows."""
+    try:
+        return urlsplit(request.headers.get("HX-Current-URL", "")).path == request.path
+    except ValueError:
+        return False
+
+
+def page(
+    request: PortalRequest,
+    form: SetUpForm,
+    *,
+    status: int = 200,
+    verify_error: str = "",
+    stale: str = "",
+) -> HttpResponse:
+    """The form as page or pane. ``stale`` says who changed the connection meanwhile; what they stored is noted."""
+    if form.expired and form.draft is None:
+        verify_error = _("What was kept for this form has expired. Fill in what is missing and verify again.")
+    context = _context(request, form) | {"verify_error": verify_error, "stale": stale}
+    if stale and form.connection is not None:
+        form.note_stored_values()
+        context["version"] = form.connection.version
+    if not is_fragment(request):
+        return render(request, "connections/set_up.html", context, status=status)
+    context["whole_page"] = _is_open_as_page(request)
+    response = render(request, "connections/_set_up.html", context, status=status)
+    if request.method == "POST":
+        response["HX-Retarget"] = "#set-up"
+        response["HX-Reswap"] = "outerHTML"
+    return response
