@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import Group, Permission
 from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from connections_portal.models import User
 
 
@@ -103,6 +106,19 @@ def is_contributor(user: "User") -> bool:
 def is_viewer(user: "User") -> bool:
     """Whether the person may look and no more."""
     return role_of(user) is Role.VIEWER
+
+
+def administrators(*, lock: bool = False) -> "QuerySet[User]":
+    """Everybody who administers the portal now; ``lock`` lets nobody else make or unmake one in this transaction.
+
+    Whoever takes a role or a person away locks first and looks again afterwards: one has to be left (rule S15).
+    """
+    from connections_portal.models import User
+
+    group = Group.objects.filter(name=Role.ADMINISTRATOR)
+    if lock:
+        group.select_for_update().first()
+    return User.objects.filter(is_active=True).filter(Q(is_superuser=True) | Q(groups__in=group)).distinct()
 
 
 def assign(*, user: "User", role: Role) -> None:

@@ -28,7 +28,8 @@ ODD = {
 }
 NAMES = (
     "q", "sort", "page", "type", "status", "connection", "draft", "then", "resume", "sample", "action", "name",
-    "access", "grantees", "auth_method", "username", "password", "private_key", "passphrase", "hostname", "port",
+    "access", "grantees", "impact", "afterwards", "person",
+    "auth_method", "username", "password", "private_key", "passphrase", "hostname", "port",
     "export_folder", "agree", "wording", "fingerprint", "version", "items", "fields:segment", "fields:table:orders",
     "shown", "compression", "delimiter", "kind", "local_time", "weekdays", "days", "zone", "theme", "next",
     "old_password", "new_password1", "new_password2",

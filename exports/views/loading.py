@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.http import Http404
+from django.utils.translation import gettext as _
 
 from connections_portal import web
 from connections_portal.web import PortalRequest
@@ -25,8 +26,15 @@ def load_to_change(request: PortalRequest, uuid: UUID) -> tuple[Export, Rights]:
     """As ``load``, for those who may change it; anybody else is refused."""
     export, allowed = load(request, uuid)
     if not allowed.edit:
-        web.refuse(request, export)
+        web.refuse(request, export, why_not(export))
     return export, allowed
+
+
+def why_not(export: Export) -> str:
+    """Why somebody with the role may not change this export now: the right may have gone since the page was made."""
+    if export.connection_id is None:
+        return _("Nothing was changed: no connection of the export's type is shared with you now.")
+    return _("Nothing was changed: the connection of this export is not shared with you, or not any more.")
 
 
 def load_run(export: Export, run_uuid: UUID) -> ExportRun:

@@ -14,11 +14,12 @@ from connections.models import Access, Connection
 from connections.operations.share import AccessWithdrawn, share_connection
 from connections_portal import roles
 from connections_portal.errors import OperationError, Stale
-from connections_portal.models import AuditEntry, RunState, Trigger, User
+from connections_portal.models import AuditEntry, RunState, Trigger, User, WhoActs
 from connections_portal.roles import Role
 from exports.models import Export, ExportRun, ScheduleKind
 from exports.operations.edit import Timing
 from exports.operations.execute import execute_run
+from exports.operations.refusals import of_run
 from exports.operations.responsible import take_over_export
 from exports.operations.run import enqueue_run
 from exports.permissions import NotAllowed
@@ -255,6 +256,8 @@ def lose(how: str, person: User, connection: Connection, admin: User) -> None:
 
 
 LOSSES = ("grant", "role", "left", "deleted")
+LOST = "The person responsible for the export may not use its connection any more."
+LEFT = "The person responsible for the export has left."
 SAYS = {
     "grant": "Ana Weber is responsible for this export and may not use its connection any more.",
     "role": "Ana Weber is responsible for this export and may not use its connection any more.",
@@ -284,6 +287,9 @@ def test_lost_and_taken_over(
     lose(how, contributor, connection, admin)
     run = enqueue_run(export=export, actor=None, trigger=Trigger.SCHEDULE)
     assert execute_run(run_id=run.pk, worker="test") == "refused"
+    run.refresh_from_db()
+    assert (run.state, run.code, run.who_acts) == (RunState.FAILED, "no_right", WhoActs.ADMINISTRATOR)
+    assert run.cause == (LEFT if how in ("left", "deleted") else LOST)
     run_page = reverse("exports:run", args=[export.uuid, run.uuid])
     for person, offered in ((colleague, True), (admin, True), (outsider, False), (viewer, False)):
         for place in (page, run_page):
@@ -304,6 +310,9 @@ def test_lost_and_taken_over(
     assert "Maja Lind" in after
     assert address not in after
     assert address not in client_of(admin).get(run_page).content.decode()
+    # and the schedule goes on by the new person's right
+    again = enqueue_run(export=export, actor=None, trigger=Trigger.SCHEDULE)
+    assert of_run(ExportRun.objects.get(pk=again.pk)) is None
 
 
 def test_a_stale_page_takes_nothing_over(export: Export, admin: User, client_of: Clients) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.text import slugify
 
 from connections_portal import roles
 from connections_portal.customer_data import write_sample_data
@@ -16,12 +17,13 @@ PEOPLE = (
     ("contributor", "Ana", "Weber", Role.CONTRIBUTOR),
     ("viewer", "Tomas", "Ribeiro", Role.VIEWER),
 )
-# They fill lists and pickers and cannot sign in.
-COLLEAGUES = (
-    ("b.okafor", "Ben", "Okafor", Role.CONTRIBUTOR),
-    ("m.lind", "Maja", "Lind", Role.CONTRIBUTOR),
-)
-TEAM = "Campaign team"
+# Contributors that fill lists and pickers and cannot sign in, by group; nobody in "" belongs to one.
+COLLEAGUES: dict[str, tuple[tuple[str, str], ...]] = {
+    "Campaign team": (("Ben", "Okafor"), ("Maja", "Lind"), ("Noor", "Haddad"), ("Pavel", "Novák")),
+    "Loyalty programme": (("Inês", "Duarte"), ("Jonas", "Bakker"), ("Sofia", "Rossi"), ("Maja", "Lind")),
+    "Store openings": (("Emeka", "Obi"), ("Ruth", "Steiner"), ("Yuki", "Tanaka")),
+    "": (("Clara", "Fournier"), ("Dylan", "Hughes"), ("Ben", "Okafor-Klein")),
+}
 
 
 class Command(BaseCommand):
@@ -30,7 +32,7 @@ class Command(BaseCommand):
     help = "Create the demonstration users (password: DEMO_PASSWORD) and the sample customer data."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Write people, a team and sample data; refused outside ``make run``, where such people have no place."""
+        """Write people, groups and sample data; refused outside ``make run``, where such people have no place."""
         if not settings.DEV:
             raise CommandError("Demonstration users are for `make run` only (PORTAL_DEV=1).")
         if not settings.DEMO_PASSWORD:
@@ -38,10 +40,18 @@ class Command(BaseCommand):
         roles.sync()
         for username, first, last, role in PEOPLE:
             self._person(username, first, last, role, settings.DEMO_PASSWORD)
-        team, _created = Group.objects.get_or_create(name=TEAM)
-        for username, first, last, role in COLLEAGUES:
-            team.user_set.add(self._person(username, first, last, role, None))
+        for name, colleagues in COLLEAGUES.items():
+            people = [
+                self._person(self._username(first, last), first, last, Role.CONTRIBUTOR, None)
+                for first, last in colleagues
+            ]
+            if name:
+                Group.objects.get_or_create(name=name)[0].user_set.add(*people)
         write_sample_data()
+
+    def _username(self, first: str, last: str) -> str:
+        """*b.okafor*, in plain letters."""
+        return f"{slugify(first)[0]}.{slugify(last)}"
 
     def _person(self, username: str, first: str, last: str, role: Role, password: str | None) -> User:
         person, created = User.objects.get_or_create(
