@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from connections_portal.views import account, errors, home, tables
+from exports.views import see_as
 
 table_patterns = (
     [
@@ -22,6 +23,8 @@ urlpatterns = [
     path("healthz/", home.health, name="health"),
     path("data/tables/", include(table_patterns)),
     path("data/exports/", include("exports.urls")),
+    # a page of Settings that shows a piece of the export form: connections must not know exports
+    path("settings/connections/see-as/", see_as.see_as, name="see_as"),
     path("settings/connections/", include("connections.urls")),
     path("admin/", admin.site.urls),
 ]
