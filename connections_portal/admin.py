@@ -1,21 +1,23 @@
 """The support admin: people and audit, to read. Passwords, roles, grants and sessions are not changed here (S15)."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
+from django_tasks_db.models import DBTaskResult
 
 from connections_portal.audit import describe
 from connections_portal.models import AuditEntry, User
 
-admin.site.unregister(Group)
+# rights are given by the portal's own operations, the queue belongs to the workers
+admin.site.unregister([Group, DBTaskResult])
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class _ReadOnly:
     """View rights only, whoever asks."""
 
-    actions = None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Never."""
         return False
 
@@ -26,6 +28,24 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Never."""
         return False
+
+
+class ReadOnlyInline(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+    """Rows that belong to another one, to read."""
+
+    can_delete = False
+    extra = 0
+
+
+class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows to read."""
+
+    actions = None
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Only the filters that are offered. Any column could be asked for otherwise, a password's hash included."""
+        offered = {*map(str, self.list_filter), self.date_hierarchy}
+        return lookup.split("__", maxsplit=1)[0] in offered
 
 
 @admin.register(User)

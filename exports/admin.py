@@ -2,44 +2,36 @@
 
 from django.contrib import admin
 
-from connections_portal.admin import ReadOnlyAdmin
+from connections_portal.admin import ReadOnlyAdmin, ReadOnlyInline
 from exports.models import Export, ExportAttempt, ExportItem, ExportRun, ExportSchedule, ExportTask
 
 
-class ItemInline(admin.TabularInline):  # type: ignore[type-arg]
+class ItemInline(ReadOnlyInline):
     """What is sent."""
 
     model = ExportItem
     fields = ("kind", "source", "fields")
-    can_delete = False
-    extra = 0
 
 
-class ScheduleInline(admin.TabularInline):  # type: ignore[type-arg]
+class ScheduleInline(ReadOnlyInline):
     """When it runs."""
 
     model = ExportSchedule
     fields = ("kind", "local_time", "weekdays", "days", "zone", "next_at")
-    can_delete = False
-    extra = 0
 
 
-class TaskInline(admin.TabularInline):  # type: ignore[type-arg]
+class TaskInline(ReadOnlyInline):
     """Row counts per item."""
 
     model = ExportTask
     fields = ("kind", "source", "state", "selected", "read", "sent", "rejected", "left_out")
-    can_delete = False
-    extra = 0
 
 
-class AttemptInline(admin.TabularInline):  # type: ignore[type-arg]
+class AttemptInline(ReadOnlyInline):
     """How each attempt ended, in the words that everybody may read."""
 
     model = ExportAttempt
     fields = ("number", "outcome", "started_at", "ended_at", "code", "cause", "next_at")
-    can_delete = False
-    extra = 0
 
 
 @admin.register(Export)
