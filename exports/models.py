@@ -36,6 +36,7 @@ class Export(models.Model):
 
     class Meta:
         ordering = ["name", "id"]
+        indexes = [models.Index(fields=["updated_at", "name_key"], name="export_updated")]
         verbose_name = _("export")
         verbose_name_plural = _("exports")
 
@@ -132,6 +133,12 @@ class ExportRun(Run):
             models.UniqueConstraint(
                 fields=["export"], condition=Q(state__in=ACTIVE_STATES), name="one_active_run_per_export"
             ),
+        ]
+        # the list of exports sorts by the last run of each: both are read from these indexes alone
+        indexes = [
+            *Run.Meta.indexes,
+            models.Index(fields=["export", "-queued_at", "-id", "state"], name="last_run"),
+            models.Index(fields=["export", "-finished_at"], name="last_ended_run"),
         ]
 
     def __str__(self) -> str:

@@ -28,7 +28,7 @@ def list_exports(request: PortalRequest) -> HttpResponse:
     page = web.paginate(request, listing.found(want, request.user))
     context: dict[str, Any] = {
         "page_obj": page,
-        "rows": listing.rows(page.object_list, timezone.now()),
+        "rows": listing.rows(listing.page(page.object_list, request.user), timezone.now()),
         "want": want,
         "sort": want.sort,
         "may_create": may_create(request.user),
