@@ -22,8 +22,8 @@ from django.urls import reverse
 
 from benchmarks import pages_data
 from benchmarks.harness import Result
+from connections import listing as connection_listing
 from connections.models import State
-from connections.views import lists
 from connections_portal.models import User
 from connections_portal.web import PAGE_SIZE
 from exports import listing
@@ -97,7 +97,7 @@ def pages(rows: int) -> list[Page]:
     found = []
     ended = [name for name, _label in FILTERS]
     for who, name, url, sorts, statuses, total in (
-        ("administrator", "connections", connections, lists.SORTS, State.values, rows // 10),
+        ("administrator", "connections", connections, connection_listing.SORTS, State.values, rows // 10),
         ("administrator", "exports", exports, listing.SORTS, ended, rows),
         ("contributor", "exports", exports, listing.SORTS, ended, rows),
     ):

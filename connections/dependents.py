@@ -3,7 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import reduce
+from operator import add
 from uuid import UUID
+
+from django.db.models import Expression, Value
 
 from connections.models import Connection
 from connections_portal.models import User
@@ -34,7 +38,8 @@ class Withdrawal:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of dependent. ``count`` maps ids of connections to numbers, ``find`` lists those of one connection.
+    """A kind of dependent. ``count`` maps ids of connections to numbers, ``find`` lists those of one connection;
+    ``total`` is that number as a column of the connections asked for, to order them by.
 
     ``phrase`` gives *3 exports* for 3; ``list_url`` is the page that lists those of one connection,
     ``add_url`` the one that begins a new one on it, under the words of ``add_label``. The next three run
@@ -50,6 +55,7 @@ class Kind:
     key: str
     phrase: Callable[[int], str]
     count: Callable[[Iterable[int]], dict[int, int]]
+    total: Callable[[], Expression]
     find: Callable[[Connection, User], list[Dependent]]
     list_url: Callable[[Connection], str]
     add_label: Callable[[], str]
@@ -72,6 +78,11 @@ def register(kind: Kind) -> None:
 def kinds() -> tuple[Kind, ...]:
     """Every kind, in the order of registration."""
     return tuple(_kinds.values())
+
+
+def total() -> Expression:
+    """How much is built on each connection, as a column to order connections by."""
+    return reduce(add, (kind.total() for kind in kinds()), Value(0))
 
 
 def used_by(connection_ids: Iterable[int]) -> dict[int, list[str]]:

@@ -17,4 +17,5 @@ urlpatterns = [
     path("<uuid:uuid>/withdraw/", edit.withdraw, name="withdraw"),
     path("<uuid:uuid>/share/", share.share, name="share"),
     path("<uuid:uuid>/remove/", remove.remove, name="remove"),
+    path("<slug:tab>/remove/", remove.remove_several, name="remove_several"),
 ]

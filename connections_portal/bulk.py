@@ -23,10 +23,11 @@ NAMED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """A row to which nothing happens, and why."""
+    """A row to which nothing happens, and why; ``url`` leads to what stands in the way."""
 
     name: str
     reason: str
+    url: str = ""
 
 
 @dataclass(kw_only=True)
@@ -66,7 +67,7 @@ def each(rows: Iterable[Any], operation: Callable[[Any], object], outcome: Outco
         try:
             operation(row)
         except OperationError as refusal:
-            outcome.left_out.append(LeftOut(name=str(row), reason=refusal.message))
+            outcome.left_out.append(LeftOut(name=str(row), reason=refusal.message, url=refusal.url))
         else:
             outcome.done.append(str(row))
     return outcome

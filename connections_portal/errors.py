@@ -6,16 +6,17 @@ from collections.abc import Mapping
 class OperationError(Exception):
     """An operation refused to do what was asked; ``message`` is safe to show and already translated.
 
-    ``fields`` maps form field names to messages where the refusal belongs to one; ``status`` is the HTTP status
-    of the answer (422 unless the page was stale: 409).
+    ``fields`` maps form field names to messages where the refusal belongs to one; ``url`` is the page of what stands
+    in the way, if there is one; ``status`` is the HTTP status of the answer (422 unless the page was stale: 409).
     """
 
     status = 422
 
-    def __init__(self, message: str, *, fields: Mapping[str, str] | None = None) -> None:
+    def __init__(self, message: str, *, fields: Mapping[str, str] | None = None, url: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.fields = dict(fields or {})
+        self.url = url
 
 
 class Stale(OperationError):

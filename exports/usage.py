@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, Expression, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -30,6 +31,11 @@ def _count(connection_ids: Iterable[int]) -> dict[int, int]:
         .annotate(number=Count("pk"))
     )
     return {row["connection_id"]: row["number"] for row in rows}
+
+
+def _total() -> Expression:
+    exports = Export.objects.filter(connection=OuterRef("pk")).order_by().values("connection")
+    return Coalesce(Subquery(exports.annotate(number=Count("pk")).values("number")), 0)
 
 
 def _find(connection: Connection, user: User) -> list[Dependent]:
@@ -108,6 +114,7 @@ KIND = Kind(
     key="exports",
     phrase=_phrase,
     count=_count,
+    total=_total,
     find=_find,
     list_url=_list_url,
     add_label=lambda: _("Add export"),

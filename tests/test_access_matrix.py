@@ -47,6 +47,7 @@ MATRIX: dict[str, tuple[str, str]] = {
     "connections:share": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
     "see_as": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:remove": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
+    "connections:remove_several": ("302 - - - - - -", "302 403 403 403 403 403 422"),
     "exports:list": ("302 403 200 200 200 403 200", "302 - - - - - -"),
     "exports:create": ("302 403 403 200 200 403 200", "302 403 403 422 422 403 422"),
     "exports:detail": ("302 403 200 200 200 403 200", "302 - - - - - -"),
@@ -127,6 +128,7 @@ def address(name: str, export: Export) -> str:
         "connections:withdraw": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:share": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:remove": [export.connection.uuid],  # type: ignore[union-attr]
+        "connections:remove_several": ["exports"],
     }
     if name in arguments:
         return reverse(name, args=arguments[name])

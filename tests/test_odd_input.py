@@ -32,7 +32,7 @@ NAMES = (
     "auth_method", "username", "password", "private_key", "passphrase", "hostname", "port",
     "export_folder", "agree", "wording", "fingerprint", "version", "items", "fields:segment", "fields:table:orders",
     "shown", "compression", "delimiter", "kind", "local_time", "weekdays", "days", "zone", "theme", "next",
-    "old_password", "new_password1", "new_password2",
+    "old_password", "new_password1", "new_password2", "selected", "confirmed", "query",
 )  # fmt: skip
 ACTIONS = (
     "",

@@ -39,4 +39,8 @@ def remove_connection(*, connection: Connection, version: int, actor: User) -> N
         audit.record(
             "connection.remove_refused", actor=actor, target=connection, refused=True, used_by=phrases
         )
-        raise InUse(_("This connection is used by %(what)s.") % {"what": ", ".join(phrases)})
+        using = (kind for kind in dependents.kinds() if kind.count([connection.pk]))
+        raise InUse(
+            _("This connection is used by %(what)s.") % {"what": ", ".join(phrases)},
+            url=next((kind.list_url(connection) for kind in using), ""),
+        )

@@ -5,9 +5,12 @@ from typing import Any
 from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from connections import listing
 from connections.connectors import CONNECTORS
 from connections.connectors.base import Connector
 from connections.connectors.planned import PLANNED
@@ -49,6 +52,7 @@ def discover(request: PortalRequest) -> HttpResponse:
                 "empty": _("No service that brings attributes back can be set up yet."),
             },
         ],
+        "types": [type_facts(connector) for connector in CONNECTORS],
         "planned": planned,
         "planned_count": sum(len(names) for _category, names in planned),
         "counts": tab_counts(),
@@ -59,11 +63,9 @@ def discover(request: PortalRequest) -> HttpResponse:
 
 def tab_counts() -> dict[str, int]:
     """How many connections each tab lists."""
-    exporting = [c.key for c in CONNECTORS if c.direction in ("export", "both")]
-    enriching = [c.key for c in CONNECTORS if c.direction in ("enrichment", "both")]
     return {
-        "exports": Connection.objects.filter(type_key__in=exporting).count(),
-        "enrichment": Connection.objects.filter(type_key__in=enriching).count(),
+        tab: Connection.objects.filter(type_key__in=[c.key for c in listing.types_of(tab)]).count()
+        for tab in listing.TABS
     }
 
 
@@ -73,4 +75,6 @@ def _matches(connector: type[Connector], words: str) -> bool:
 
 
 def _tile(connector: type[Connector], count: int) -> dict[str, Any]:
-    return type_facts(connector) | {"direction": connector.direction, "count": count}
+    tab = "enrichment" if connector.direction == "enrichment" else "exports"
+    listed = f"{reverse(f'connections:{tab}')}?{urlencode({'type': connector.key})}"
+    return type_facts(connector) | {"direction": connector.direction, "count": count, "list_url": listed}

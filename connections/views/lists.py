@@ -3,14 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from connections import connectors, dependents
-from connections.connectors import CONNECTORS
+from connections import connectors, dependents, listing
 from connections.models import (
     Access,
     Connection,
@@ -18,20 +16,12 @@ from connections.models import (
     ConnectionUserObjectPermission,
     State,
 )
-from connections.sharing import grantable_people
+from connections.sharing import grantable_groups, grantable_people
 from connections.views.discover import tab_counts
 from connections.views.steps import type_facts
-from connections_portal.names import name_key
 from connections_portal.roles import Role
-from connections_portal.web import PortalRequest, page_or_fragment, paginate, role_required
+from connections_portal.web import PortalRequest, is_fragment, page_or_fragment, paginate, role_required
 
-SORTS = {
-    "name": "name_key",
-    "type": "type_key",
-    "status": "state",
-    "created": "created_at",
-    "access": "access",
-}
 STATUS_KINDS = {
     State.READY: "ok",
     State.NEEDS_ATTENTION: "bad",
@@ -54,67 +44,36 @@ class Who:
 @role_required(Role.ADMINISTRATOR)
 def exports(request: PortalRequest) -> HttpResponse:
     """Connections that exports can be built on."""
-    return _list(request, "exports", ("export", "both"))
+    return _list(request, "exports")
 
 
 @require_safe
 @role_required(Role.ADMINISTRATOR)
 def enrichment(request: PortalRequest) -> HttpResponse:
     """Connections that enrichments can be built on."""
-    return _list(request, "enrichment", ("enrichment", "both"))
+    return _list(request, "enrichment")
 
 
-def _list(request: PortalRequest, tab: str, directions: tuple[str, ...]) -> HttpResponse:
-    types = [connector for connector in CONNECTORS if connector.direction in directions]
-    words = request.GET.get("q", "").replace("\0", "").strip()[:100]
-    connections = (
-        Connection.objects.editable_by(request.user)
-        .filter(type_key__in=[c.key for c in types])
-        .select_related("created_by")
-    )
-    found = _search(connections, words)
-    page = paginate(request, _sorted(found, request.GET.get("sort", "")))
-    context = {
+def _list(request: PortalRequest, tab: str) -> HttpResponse:
+    want = listing.wanted(request.GET, tab)
+    page = paginate(request, listing.found(want, tab, request.user))
+    context: dict[str, Any] = {
         "tab": tab,
-        "counts": tab_counts(),
-        "types": [type_facts(connector) for connector in types],
-        "words": words,
-        "sort": request.GET.get("sort", "name"),
+        "want": want,
+        "sort": want.sort,
         "page_obj": page,
         "rows": rows(list(page)),
-        "has_any": bool(words) or page.paginator.count > 0,
     }
+    if not is_fragment(request):
+        types = [type_facts(connector) for connector in listing.types_of(tab)]
+        context |= {
+            "counts": tab_counts(),
+            "types": types,
+            "type_choices": sorted(((kind["key"], kind["name"]) for kind in types), key=lambda kind: kind[1]),
+            "statuses": [(state.value, state.label) for state in listing.STATES],
+            "accesses": Access.choices,
+        }
     return page_or_fragment(request, "connections/list.html", "connections/_table.html", context)
-
-
-def _search(connections: QuerySet[Connection], words: str) -> QuerySet[Connection]:
-    """By name, type and target."""
-    if not words:
-        return connections
-    types = [c.key for c in CONNECTORS if words.casefold() in f"{c.name} {c.connection_name}".casefold()]
-    targets = [c.pk for c in connections if words.casefold() in target_of(c).casefold()]
-    return connections.filter(
-        Q(name_key__contains=name_key(words)) | Q(type_key__in=types) | Q(pk__in=targets)
-    )
-
-
-def _sorted(connections: QuerySet[Connection], sort: str) -> Any:
-    """By any column both ways; *Used by* is counted by whoever uses them, so it is sorted here."""
-    descending, key = sort.startswith("-"), sort.removeprefix("-")
-    if key == "used":
-        listed = list(connections.order_by("name_key", "pk"))
-        counts = _uses([c.pk for c in listed])
-        return sorted(listed, key=lambda c: counts.get(c.pk, 0), reverse=descending)
-    column = F(SORTS.get(key, "name_key"))
-    return connections.order_by(column.desc() if descending else column.asc(), "name_key", "pk")
-
-
-def _uses(ids: list[int]) -> dict[int, int]:
-    uses: dict[int, int] = {}
-    for kind in dependents.kinds():
-        for connection_id, number in kind.count(ids).items():
-            uses[connection_id] = uses.get(connection_id, 0) + number
-    return uses
 
 
 def rows(connections: list[Connection]) -> list[dict[str, Any]]:
@@ -166,7 +125,8 @@ def uses_of(connections: list[Connection]) -> dict[int, list[dict[str, str]]]:
 def who_has_access(connections: list[Connection]) -> dict[int, Who]:
     """*Administrators*, *Administrators and contributors*, or *Administrators, Ana Weber and 2 more*.
 
-    The grant of somebody who is no contributor at present lies idle, so they are not named.
+    The grant of somebody who is no contributor at present lies idle, and so does that of a group without any: neither
+    is named.
     """
     specific = [c.pk for c in connections if c.access == Access.SPECIFIC]
     named: dict[int, list[tuple[str, bool]]] = {}
@@ -175,9 +135,9 @@ def who_has_access(connections: list[Connection]) -> dict[int, Who]:
     )
     for grant in people.select_related("user").order_by("user__first_name", "user__last_name", "pk"):
         named.setdefault(grant.content_object_id, []).append((str(grant.user), False))
-    groups = ConnectionGroupObjectPermission.objects.filter(content_object__in=specific).select_related(
-        "group"
-    )
+    groups = ConnectionGroupObjectPermission.objects.filter(
+        content_object__in=specific, group__in=grantable_groups()
+    ).select_related("group")
     for group_grant in groups.order_by("group__name", "pk"):
         named.setdefault(group_grant.content_object_id, []).append((group_grant.group.name, True))
     return {c.pk: _who(c, named.get(c.pk, [])) for c in connections}

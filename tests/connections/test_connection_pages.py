@@ -131,6 +131,7 @@ def test_the_list_says_what_there_is(
     admin: User, contributor: User, outsider: User, page: Callable[[str], str]
 ) -> None:
     team = Group.objects.create(name="Campaign team")
+    team.user_set.add(contributor)
     make_connection(actor=admin, name="Alpha")
     make_connection(actor=admin, name="Beta", access=Access.CONTRIBUTORS)
     shared = make_connection(
