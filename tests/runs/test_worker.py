@@ -3,22 +3,13 @@
 The server holds a request at such a moment, so that nothing here depends on how fast a machine is.
 """
 
-import base64
 import os
-import secrets
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from django.conf import settings as django_settings
-from django.db import connection as database
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
-from pytest_django import Settings
 
 from connections_portal.management.commands.portal_worker import WORKER
 from connections_portal.models import RunState
@@ -28,6 +19,7 @@ from tests.runs.helpers import (
     EVENTS,
     LOYAL,
     LOYAL_LINES,
+    PATIENCE,
     Delivery,
     carry,
     folders,
@@ -38,79 +30,9 @@ from tests.runs.helpers import (
     until,
     write_events,
 )
+from tests.runs.processes import Processes, ended, held
 
-MANAGE = Path(django_settings.BASE_DIR) / "manage.py"
-PATIENCE = 30
-
-
-@pytest.fixture(autouse=True)
-def connection_key(settings: Settings) -> bytes:
-    """A key that start checks accept, known to this process and its workers; set before anything is encrypted."""
-    key = secrets.token_bytes(32)
-    settings.CONNECTION_SECRET_KEYS = {1: key}
-    return key
-
-
-@pytest.fixture
-def environment(delivery: Delivery, settings: Settings, connection_key: bytes) -> dict[str, str]:
-    """What a process needs to be a worker of this portal; its leases are short."""
-    return {
-        "PATH": os.environ["PATH"],
-        "PORTAL_DEV": "1",
-        "PYTHONUNBUFFERED": "1",
-        "DATABASE_URL": f"sqlite:///{database.settings_dict['NAME']}",
-        "SECRET_KEY": secrets.token_urlsafe(50),
-        "CONNECTION_SECRET_KEYS": f"1:{base64.b64encode(connection_key).decode()}",
-        "VAR_DIR": str(settings.VAR_DIR),
-        "CUSTOMER_DATA_URL": settings.CUSTOMER_DATA_URL,
-        "OUTGOING_ALLOW": settings.OUTGOING_ALLOW,
-        "MIN_FREE_MB": "0",
-        "RUN_LEASE_SECONDS": "3",
-        "RUN_BEAT_SECONDS": "1",
-        "TICK_SECONDS": "1",
-    }
-
-
-Processes = Callable[..., subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-def process(environment: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
-    """A function that starts ``manage.py`` with arguments; whatever is left at the end is killed."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def run(*arguments: str) -> subprocess.Popen[bytes]:
-        with (tmp_path / f"process-{len(started)}.log").open("wb") as log:
-            started.append(
-                subprocess.Popen(
-                    [sys.executable, str(MANAGE), *arguments],
-                    env=environment,
-                    stdout=log,
-                    stderr=log,
-                )
-            )
-        return started[-1]
-
-    yield run
-    for child in started:
-        if child.poll() is None:
-            child.kill()
-        child.wait(PATIENCE)
-
-
-def ended(run: ExportRun) -> bool:
-    run.refresh_from_db()
-    return not run.is_active
-
-
-@contextmanager
-def held(delivery: Delivery) -> Iterator[None]:
-    """The block runs while the server holds a request of the worker; then it is let go."""
-    try:
-        assert delivery.box.holding.wait(PATIENCE), "the worker did not get so far"
-        yield
-    finally:
-        delivery.box.release()
+pytestmark = pytest.mark.usefixtures("connection_key")
 
 
 def test_a_worker_killed_in_mid_upload_is_followed_by_another(delivery: Delivery, process: Processes) -> None:

@@ -1,0 +1,151 @@
+"""Workers killed at random moments, again and again: what was to be delivered is delivered, once, and nothing else."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from django.db import connection as database
+from pytest_django import Settings
+
+from connections.models import Connection
+from connections_portal.models import ACTIVE_STATES, LEASED_STATES, AuditEntry, RunState
+from exports.models import ExportAttempt, ExportRun, TaskState, TemporaryFolder
+from exports.operations.tick import tick
+from tests.runs.helpers import EVENTS, LOYAL, LOYAL_LINES, Delivery, folders, lines, start, tree, write_events
+from tests.runs.processes import Forks
+
+pytestmark = pytest.mark.usefixtures("connection_key")
+
+SEED = 20261124
+KILLS = 30
+EXPORTS = 6
+WORKERS = 3
+ROWS = 8_000
+LONGEST = 60
+
+
+@pytest.fixture
+def environment(environment: dict[str, str]) -> dict[str, str]:
+    return environment | {"RUN_LEASE_SECONDS": "2"}
+
+
+@contextmanager
+def watched(at_server: Path) -> Iterator[dict[str, dict[str, int]]]:
+    """Whoever fetches files there: what lay in each final folder when it was first seen, by names and sizes."""
+    seen: dict[str, dict[str, int]] = {}
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.wait(0.005):
+            for folder in at_server.glob("*/[0-9]*"):
+                if str(folder) not in seen:
+                    seen[str(folder)] = {path.name: path.stat().st_size for path in folder.iterdir()}
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
+
+
+@dataclass
+class Killer:
+    """Keeps some workers going and kills each a random while after it took up a run."""
+
+    forks: Forks
+    chance: random.Random = field(default_factory=lambda: random.Random(SEED))
+    workers: dict[str, int] = field(default_factory=dict)
+    planned: dict[str, float] = field(default_factory=dict)
+    hit: Counter[str] = field(default_factory=Counter)
+
+    def look_after(self) -> None:
+        """Start workers that are missing, and kill those whose time has come."""
+        while len(self.workers) < WORKERS:
+            process, name = self.forks.start()
+            self.workers[name] = process
+        if self.kills() >= KILLS:
+            return
+        carrying = ExportRun.objects.filter(state__in=LEASED_STATES).values_list("worker", flat=True)
+        for name in set(carrying) & self.workers.keys():
+            self.planned.setdefault(name, time.monotonic() + self.chance.uniform(0, 1))
+        for name in [name for name, when in self.planned.items() if when <= time.monotonic()]:
+            self.forks.kill(self.workers.pop(name))
+            del self.planned[name]
+            left = ExportRun.objects.filter(state__in=LEASED_STATES, worker=name).first()
+            self.hit[left.state if left else "between"] += 1
+
+    def kills(self) -> int:
+        """How many workers were killed with a run in their hands."""
+        return sum(self.hit.values()) - self.hit["between"]
+
+
+def test_whatever_moment_a_worker_is_killed_at_everything_arrives_once(
+    delivery: Delivery, forks: Forks, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.RUN_MAX_ATTEMPTS = 1000
+    Connection.objects.update(max_parallel=WORKERS)
+    write_events(delivery.data, rows=ROWS)
+    exports = [delivery.export(LOYAL, EVENTS, name=f"Export {number}") for number in range(EXPORTS)]
+    killer = Killer(forks)
+    deadline = time.monotonic() + LONGEST
+    with watched(delivery.at_server) as first_seen:
+        while True:
+            if killer.kills() < KILLS:
+                for export in exports:
+                    if not export.runs.filter(state__in=ACTIVE_STATES).exists():
+                        start(export)
+            elif not ExportRun.objects.filter(state__in=ACTIVE_STATES).exists():
+                break
+            assert time.monotonic() < deadline, (
+                killer.hit,
+                list(ExportRun.objects.values("state", "attempt")),
+            )
+            killer.look_after()
+            tick()
+    runs = list(ExportRun.objects.order_by("pk"))
+    with capsys.disabled():
+        print(f"\n{dict(killer.hit)} in {len(runs)} runs", end=" ")
+
+    assert killer.kills() >= KILLS
+    assert {run.state for run in runs} == {RunState.SUCCESSFUL}
+    events = {f'{n},"note number {n} of a customer who wrote many of them"' for n in range(ROWS)}
+    for run in runs:
+        files = tree(delivery.at_server / run.final_folder)
+        assert lines(files["loyal_1.csv"])[1:] == (LOYAL_LINES, 2)
+        assert lines(files["events_1.csv"])[1:] == (events, ROWS)
+        sizes = {name: len(content) for name, content in files.items()}
+        assert dict(run.manifest["files"]) == sizes
+        assert first_seen[str(delivery.at_server / run.final_folder)] == sizes
+        accounted(run)
+    for export in exports:
+        there = {f"{export.folder_name}/{name}" for name in folders(delivery.at_server / export.folder_name)}
+        assert there == set(export.runs.values_list("final_folder", flat=True))
+    assert not TemporaryFolder.objects.exists()
+    with database.cursor() as cursor:
+        cursor.execute("PRAGMA integrity_check")
+        assert cursor.fetchall() == [("ok",)]
+
+
+def accounted(run: ExportRun) -> None:
+    """Counts, tasks, attempts and the audit tell the same story."""
+    assert run.counts() == {
+        "selected": ROWS + 3,
+        "read": ROWS + 3,
+        "sent": ROWS + 2,
+        "rejected": 0,
+        "left_out": 1,
+    }
+    assert {task.state for task in run.tasks.all()} == {TaskState.DONE}
+    outcomes = Counter(attempt.outcome for attempt in run.attempts.all())
+    assert outcomes.pop(ExportAttempt.Outcome.DONE) == 1
+    assert set(outcomes) <= {ExportAttempt.Outcome.LOST}
+    ended = AuditEntry.objects.filter(action="export.run_finished", details__run=str(run.uuid))
+    assert [entry.details["state"] for entry in ended] == ["successful"]
