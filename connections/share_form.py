@@ -165,6 +165,8 @@ class ShareForm(forms.Form):
                 "most": MOST,
                 "number": number,
             }
+        if self.words and not number:
+            return _("Nobody else has this name.")
         if self.words:
             return ngettext("%(number)d found.", "%(number)d found.", number) % {"number": number}
         return "" if number else _("There is nobody else to choose.")

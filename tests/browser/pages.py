@@ -20,6 +20,8 @@ PAGES = {
     "connection": ("admin", "/settings/connections/{connection}/"),
     "connection-set-up-page": ("admin", "/settings/connections/new/sftp/"),
     "connection-remove-page": ("admin", "/settings/connections/{connection}/remove/"),
+    "connection-share-page": ("admin", "/settings/connections/{connection}/share/"),
+    "see-as": ("admin", "/settings/connections/see-as/"),
     "tables": ("contributor", "/data/tables/"),
     "table-sample": ("contributor", "/data/tables/segment/high_value/?sample=1"),
     "table-viewer": ("viewer", "/data/tables/table/orders/"),

@@ -282,7 +282,7 @@ def test_lost_and_taken_over(
     address = reverse("exports:take_over", args=[export.uuid])
     before = client_of(colleague).get(page).content.decode()
     assert "Ana Weber" in before
-    assert "Since they last saved it" in before
+    assert "Last saved it" in before
     assert address not in before
     lose(how, contributor, connection, admin)
     run = enqueue_run(export=export, actor=None, trigger=Trigger.SCHEDULE)
