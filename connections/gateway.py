@@ -13,8 +13,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 
-from connections.connectors import addresses
-from connections.connectors.base import N_
+from connections.connectors import addresses, network_errors
 from connections.connectors.errors import NeedsAttention, TryLater
 
 RESOLVE_SECONDS = 5.0
@@ -125,18 +124,8 @@ class OutgoingGateway:
             except OSError as error:
                 failure = error
         if isinstance(failure, ConnectionRefusedError):
-            raise TryLater(
-                N_("The server refused the connection: nothing answers at this port."),
-                code="server_refused",
-                detail=f"{host}, port {port}: connection refused",
-                remedy=N_("Check the port, and whether the service is running."),
-            )
-        raise TryLater(
-            N_("The server did not answer."),
-            code="server_silent",
-            detail=f"{host}, port {port}: {failure.strerror or 'no answer in time'}",
-            remedy=N_("Check host and port, and whether a firewall lets this portal through."),
-        )
+            raise network_errors.connection_refused(f"{host}, port {port}: connection refused")
+        raise network_errors.no_answer(f"{host}, port {port}: {failure.strerror or 'no answer in time'}")
 
     def _resolve(self, host: str, port: int, seconds: float) -> tuple[str, ...]:
         name = host.lower().removesuffix(".")
@@ -145,16 +134,7 @@ class OutgoingGateway:
             barred = self._barred(seconds)
             for address in found:
                 if (address, port) not in self._allow and (address in barred or is_inside(address)):
-                    raise NeedsAttention(
-                        N_(
-                            "The server's address belongs to an internal network, which the portal does not reach."
-                        ),
-                        code="address_refused",
-                        detail=f"{host} is {address}, port {port}",
-                        remedy=N_(
-                            "If it is meant, the portal's operator lists host and port in OUTGOING_ALLOW."
-                        ),
-                    )
+                    raise network_errors.address_refused(f"{host} is {address}, port {port}")
         return found
 
     def _barred(self, seconds: float) -> frozenset[str]:
@@ -170,7 +150,7 @@ class OutgoingGateway:
         with suppress(ValueError):
             return (str(ipaddress.ip_address(name)),)
         if not self._waiting.acquire(blocking=False):
-            raise _no_answer(name, "too many names are being looked up")
+            raise network_errors.name_no_answer(f"{name}: too many names are being looked up")
         answer: queue.SimpleQueue[tuple[str, ...] | Exception] = queue.SimpleQueue()
 
         def ask() -> None:
@@ -186,16 +166,11 @@ class OutgoingGateway:
         try:
             found = answer.get(timeout=max(seconds, 0.01))
         except queue.Empty:
-            raise _no_answer(name, f"no answer in {seconds:.0f} s") from None
+            raise network_errors.name_no_answer(f"{name}: no answer in {seconds:.0f} s") from None
         if isinstance(found, socket.gaierror) and found.errno not in _UNKNOWN:
-            raise _no_answer(name, found.strerror or "")
+            raise network_errors.name_no_answer(f"{name}: {found.strerror or ''}")
         if isinstance(found, Exception) or not found:
-            raise NeedsAttention(
-                N_("No server has this name."),
-                code="name_unknown",
-                detail=name,
-                remedy=N_("Check the spelling of the host name."),
-            )
+            raise network_errors.name_unknown(name)
         return found[:MAX_ADDRESSES]
 
 
@@ -212,15 +187,6 @@ def _connected(address: str, port: int, seconds: float) -> socket.socket:
         sock.close()
         raise
     return sock
-
-
-def _no_answer(name: str, why: str) -> TryLater:
-    return TryLater(
-        N_("The name could not be looked up just now."),
-        code="name_no_answer",
-        detail=f"{name}: {why}",
-        remedy=N_("Try again in a moment. If it stays, ask whoever runs the portal about its name servers."),
-    )
 
 
 def is_inside(address: str) -> bool:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
+from connections.connectors.errors import ConnectorError
+
 
 def N_(text: str) -> str:
     """Mark a text for translation without translating it here."""
@@ -44,7 +46,8 @@ class Field:
     and every secret again. ``account`` says that it names who signs in. ``shown_when`` is ``(field key,
     value)``: the field matters only while that other field has that value, and ``required`` is then meant under
     that condition. ``fills`` maps parts of a pasted address (``username``, ``folder``) to the keys of the fields
-    they belong in. ``part_of`` is the key of a secret that this one belongs to: a new one comes without it.
+    they belong in. ``rule`` says in one sentence what is accepted, where that is not plain.
+    ``part_of`` is the key of a secret that this one belongs to: a new one comes without it.
     """
 
     key: str
@@ -52,6 +55,7 @@ class Field:
     kind: FieldKind = FieldKind.TEXT
     required: bool = True
     help: str = ""
+    rule: str = ""
     placeholder: str = ""
     prefix: str = ""
     choices: tuple[Choice, ...] = ()
@@ -175,6 +179,7 @@ class Connector(ABC):
     ``steps`` lists verification steps as ``(key, label)`` in order; ``not_tested`` says what verification leaves
     open; ``export_options`` are asked on each export; ``requires`` are the prerequisites, one sentence each;
     ``connection_name`` is what a connection of this type is called, ``icon`` a neutral icon of the category.
+    ``failures`` are the errors that a step may end with, by the step's key (empty: only a run), as they are raised.
     ``preview`` is true until the type has run against a real server or the vendor's own description.
     """
 
@@ -193,6 +198,7 @@ class Connector(ABC):
     limits: ClassVar[Limits] = Limits()
     steps: ClassVar[tuple[tuple[str, str], ...]]
     not_tested: ClassVar[str] = ""
+    failures: ClassVar[Mapping[str, tuple[ConnectorError, ...]]] = {}
     doc: ClassVar[str]
     host_key_pinned: ClassVar[bool] = False
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from asyncssh.saslprep import SASLPrepError, saslprep
 
-from connections.connectors import addresses, sftp_verify, ssh_keys
+from connections.connectors import addresses, sftp_verify, ssh_errors, ssh_keys
 from connections.connectors.base import (
     N_,
     Choice,
@@ -17,7 +17,7 @@ from connections.connectors.base import (
     Limits,
     Step,
 )
-from connections.connectors.errors import IdentityChanged, InvalidSettings, NeedsAttention
+from connections.connectors.errors import InvalidSettings
 from connections.connectors.sftp_delivery import SftpDelivery
 from connections.connectors.ssh_session import Credential, SshSession
 
@@ -92,6 +92,7 @@ class Sftp(Connector):
         Field(
             key="hostname",
             label=N_("Hostname"),
+            rule=N_("A name or an IP address, with a port from 1 to 65535 after a colon if there is one."),
             prefix="sftp://",
             placeholder="example.com:1234",
             help=N_("Add the port if it is not 22. A whole sftp:// address may be pasted."),
@@ -105,6 +106,7 @@ class Sftp(Connector):
             required=False,
             placeholder="export/folder/path",
             help=N_("Lowercase. Empty means the folder you sign in to."),
+            rule=N_("/ between folders, none called .., and no backslash."),
             max_length=addresses.MAX_FOLDER,
         ),
     )
@@ -142,6 +144,7 @@ class Sftp(Connector):
         ("test_file", N_("Test file written and removed")),
     )
     not_tested = N_("whether there is room for all files, a size limit of the server, and its speed.")
+    failures = ssh_errors.failures()
     doc = "docs/connectors.md"
     host_key_pinned = True
 
@@ -249,14 +252,7 @@ class Sftp(Connector):
             session.reach(RUN_CONNECT_SECONDS)
             identity, trusted = session.identify(RUN_CONNECT_SECONDS)
             if not trusted:
-                raise IdentityChanged(
-                    N_("The server's key is not the trusted one. Nothing was sent."),
-                    code="identity_changed",
-                    detail=f"{identity.algorithm} {identity.fingerprint}",
-                    remedy=N_(
-                        "Ask whoever runs the server whether its key was changed, then trust the new one."
-                    ),
-                )
+                raise ssh_errors.identity_changed(f"{identity.algorithm} {identity.fingerprint}")
             session.sign_in(self.credential(), RUN_CONNECT_SECONDS)
             yield SftpDelivery(session, self.settings["export_folder"], lambda: PATIENCE_SECONDS)
         finally:
@@ -282,9 +278,7 @@ class Sftp(Connector):
                 self.secrets.get("private_key", ""), self.secrets.get("passphrase", "")
             )
         except InvalidSettings as error:
-            raise NeedsAttention(
-                N_("The private key cannot be used."), code="key_unusable", remedy=str(error)
-            ) from None
+            raise ssh_errors.key_unusable(str(error)) from None
         return Credential(key=key)
 
 

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 import asyncssh
 
-from connections.connectors.base import N_
-from connections.connectors.errors import ConnectorError, NeedsAttention
+from connections.connectors import ssh_errors
+from connections.connectors.errors import ConnectorError
 from connections.connectors.ssh_errors import LINE_CUT, MISSING, no_space, silent, translate
 from connections.connectors.ssh_session import SshSession
 
@@ -203,12 +203,7 @@ class SftpDelivery:
                     raise
             return
         if attributes.permissions is not None and not stat.S_ISDIR(attributes.permissions):
-            raise NeedsAttention(
-                N_("Where the folder should be, there is a file."),
-                code="folder_is_file",
-                detail=path,
-                remedy=N_("Choose another export folder, or move the file away."),
-            )
+            raise ssh_errors.folder_is_file(path)
 
     async def _sizes(self, path: str) -> dict[str, int] | None:
         """Names in a folder with their sizes; None if there is no such folder."""
@@ -223,10 +218,7 @@ class SftpDelivery:
                 if name in (".", ".."):
                     continue
                 if len(found) >= MAX_ENTRIES:
-                    raise NeedsAttention(
-                        N_("The folder on the server holds more files than the portal ever writes."),
-                        code="too_many_files",
-                    )
+                    raise ssh_errors.too_many_files()
                 found[name] = entry.attrs.size or 0
         except MISSING:
             return None
@@ -267,19 +259,9 @@ class SftpDelivery:
         if there is None:
             waiting = await self._listed(temporary)
             if waiting is None:
-                raise NeedsAttention(
-                    N_("The uploaded files are not on the server any more."),
-                    code="files_gone",
-                    remedy=N_("Run the export again, and find out what deletes files there."),
-                )
+                raise ssh_errors.files_gone()
             if not _complete(waiting, files):
-                raise NeedsAttention(
-                    N_("The uploaded files are not complete on the server; they were not published."),
-                    code="file_incomplete",
-                    remedy=N_(
-                        "Ask whoever runs the server about its space and quota, then run the export again."
-                    ),
-                )
+                raise ssh_errors.upload_short()
             if not await self._rename_folder(temporary, final):
                 await self._make(final)
             there = await self._listed(final) or {}
@@ -287,7 +269,7 @@ class SftpDelivery:
             await self._publish_one_by_one(temporary, final, files, there)
             there = await self._listed(final) or {}
             if not _complete(there, files):
-                raise _in_the_way()
+                raise ssh_errors.in_the_way()
         with suppress(asyncssh.SFTPError):
             await self._discard(temporary)
 
@@ -298,7 +280,7 @@ class SftpDelivery:
         for name, size in files.items():
             if name in there:
                 if there[name] != size:
-                    raise _in_the_way()
+                    raise ssh_errors.in_the_way()
                 continue
             await self._ask(self._session.sftp.rename(f"{temporary}/{name}", f"{final}/{name}"))
 
@@ -314,11 +296,3 @@ class SftpDelivery:
 
 def _complete(there: Mapping[str, int], files: Mapping[str, int]) -> bool:
     return all(there.get(name) == size for name, size in files.items())
-
-
-def _in_the_way() -> NeedsAttention:
-    return NeedsAttention(
-        N_("A file of the same name and another size is there already; nothing was overwritten."),
-        code="already_there",
-        remedy=N_("Look at the folder on the server, and run the export again."),
-    )

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
+from connections.connectors import ssh_errors
 from connections.connectors.base import N_, ServerIdentity, Step, StepStatus
-from connections.connectors.errors import ConnectorError, NeedsAttention
+from connections.connectors.errors import ConnectorError
 from connections.connectors.sftp_delivery import SftpDelivery
 from connections.connectors.ssh_session import SshSession
 
@@ -132,12 +133,7 @@ class _Trial:
         file.write(TEST_CONTENT)
         size = file.finish()
         if size != len(TEST_CONTENT):
-            raise NeedsAttention(
-                N_("The server confirmed the test file and then did not have all of it."),
-                code="file_incomplete",
-                detail=f"{size} of {len(TEST_CONTENT)} bytes",
-                remedy=N_("Ask whoever runs the server about its space, quota and log."),
-            )
+            raise ssh_errors.short_test_file(f"{size} of {len(TEST_CONTENT)} bytes")
         delivery.publish(self._probe, self._published, {"test.csv": size})
         delivery.discard(self._published)
         self._probing = False

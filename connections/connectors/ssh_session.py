@@ -27,6 +27,7 @@ from connections.connectors.errors import ConnectorError, NeedsAttention
 from connections.connectors.ssh_errors import (
     LINE_CUT,
     exchange_cut,
+    no_sftp,
     not_ssh,
     sign_in_refused,
     silent,
@@ -248,12 +249,7 @@ class SshSession:
         try:
             return await connection.start_sftp_client()
         except (asyncssh.ChannelOpenError, asyncssh.SFTPError, asyncssh.ConnectionLost) as error:
-            raise NeedsAttention(
-                N_("The server lets this user in, but not to transfer files."),
-                code="no_sftp",
-                detail=str(error),
-                remedy=N_("Ask whoever runs the server to allow SFTP for this user."),
-            ) from None
+            raise no_sftp(str(error)) from None
 
     async def _connect(
         self, sock: socket.socket, client: _Client, trusted: asyncssh.SSHKey | None
