@@ -200,7 +200,7 @@ def file_lines(run: ExportRun, tasks: Iterable[ExportTask]) -> list[FileLine]:
     """Every file written by the run (its ``tasks`` with their files)."""
     published = run.state in PUBLISHED
     lines = [_file_line(file, published) for task in tasks for file in task.files.all()]
-    size = run.manifest.get("files", {}).get(MODEL)
+    size = dict(run.manifest.get("files", ())).get(MODEL)
     if size is not None:
         facts = _("describes the files, %(size)s") % {"size": byte_size(size)}
         lines.append(FileLine(id=0, name=MODEL, facts=facts, sha256="", published=published))

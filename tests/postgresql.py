@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,12 +56,15 @@ def programs() -> Path:
     raise Missing("there is no initdb (Debian: apt-get install postgresql)")
 
 
-@dataclass
+# Servers that are children of this process: somebody has to wait for them after their end.
+_started: list[subprocess.Popen[bytes]] = []
+
+
+@dataclass(frozen=True)
 class Cluster:
-    """A PostgreSQL server in ``folder``: its data, socket and log there. ``server`` is its process, if it is ours."""
+    """A PostgreSQL server in ``folder``: its data, its socket, its log, and its port in ``port``."""
 
     folder: Path
-    server: subprocess.Popen[bytes] | None = None
 
     @property
     def port(self) -> int:
@@ -88,13 +91,13 @@ class Cluster:
         command += ["--username", USER, "--auth=scram-sha-256", "--no-sync", f"--pwfile={file}"]
         made = self._run("initdb", *command)
         if made.returncode:
-            raise Missing(f"initdb failed: {made.stdout.strip().splitlines()[-1:]}")
+            raise Missing(f"initdb failed: {' '.join(made.stdout.split())[-300:]}")
 
     def start(self) -> None:
         """Start the server; it ends with this process at the latest. Raises Missing when it does not come up."""
         more = {**SETTINGS, "port": str(self.port), "unix_socket_directories": str(self.folder)}
         with self.log.open("ab") as log:
-            self.server = subprocess.Popen(
+            server = subprocess.Popen(
                 [programs() / "postgres", "-D", self._data, *(f"--{n}={v}" for n, v in more.items())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -103,35 +106,34 @@ class Cluster:
                 preexec_fn=end_with_parent,  # noqa: PLW1509  # after the change of user, which would undo it
                 **_as_nobody(),
             )
+        _started.append(server)
+        ready = ("--host=127.0.0.1", f"--port={self.port}", "--dbname=postgres")
         deadline = time.monotonic() + START_SECONDS
-        while self._run("pg_ctl", "status").returncode or not self._answers():
-            if self.server.poll() is not None or time.monotonic() > deadline:
+        while not self.is_running() or self._run("pg_isready", *ready).returncode:
+            if server.poll() is not None or time.monotonic() > deadline:
                 raise Missing(f"the server did not start: {self.log.read_text()[-500:]}")
             time.sleep(0.05)
 
     def stop(self) -> None:
         """Stop it, whoever started it: connections are cut, nothing that was committed is lost."""
         self._run("pg_ctl", "stop", "--mode=fast", "--wait")
-        if self.server:
-            self.server.wait(START_SECONDS)
+        while _started:
+            _started.pop().wait(START_SECONDS)
+
+    def is_running(self) -> bool:
+        """Whether there is a server process at work on the folder."""
+        return self._run("pg_ctl", "status").returncode == 0
 
     @property
     def _data(self) -> Path:
         return self.folder / "data"
 
-    def _answers(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
-
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [programs() / program, "-D", self._data, *arguments],
+            [programs() / program, *arguments],
             check=False,
             cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "PGDATA": str(self._data)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -151,6 +153,13 @@ def _as_nobody() -> dict[str, Any]:
         return {}
     user, group = _nobody()
     return {"user": user, "group": group, "extra_groups": []}
+
+
+def address(database: Mapping[str, Any]) -> str:
+    """DATABASE_URL for another process: the database of these Django settings (``connection.settings_dict``)."""
+    if database["ENGINE"].endswith("sqlite3"):
+        return f"sqlite:///{database['NAME']}"
+    return "postgresql://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**database)
 
 
 @contextlib.contextmanager

@@ -313,6 +313,7 @@ def _to_publishing(
         RunState.RUNNING,
         state=RunState.PUBLISHING,
         final_folder=f"{run.export.folder_name}/{at:%Y%m%d-%H%M%SZ}-{run.uuid.hex[:8]}",
-        manifest={"files": files},
+        # pairs, not an object: PostgreSQL keeps no order of names, and the last file marks completeness
+        manifest={"files": list(files.items())},
         heartbeat_at=Now(),
     )

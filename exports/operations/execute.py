@@ -126,7 +126,7 @@ def _send(run: ExportRun, lease: Lease, delivery: FileDelivery, engine: customer
 
 def _give_final_name(run: ExportRun, delivery: FileDelivery) -> None:
     """Rename; the temporary folder is gone then, or is left behind where the server keeps it. Raises ConnectorError."""
-    delivery.publish(run.temporary_folder, run.final_folder, run.manifest["files"])
+    delivery.publish(run.temporary_folder, run.final_folder, dict(run.manifest["files"]))
     leftovers.discard_own(run, delivery)
 
 

@@ -47,9 +47,9 @@ def test_no_replace() -> None:
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="TRUNCATE is PostgreSQL's")
 @pytest.mark.parametrize("model", MODELS)
 def test_no_truncate(model: type[AuditEntry | Consent]) -> None:
-    with pytest.raises(DatabaseError, match=append_only.MESSAGE), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # else it is refused for what is pending, too
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # else it is refused for what is pending, too
+        with pytest.raises(DatabaseError, match=append_only.MESSAGE), transaction.atomic():
             cursor.execute(f"TRUNCATE {model._meta.db_table} CASCADE")
 
 

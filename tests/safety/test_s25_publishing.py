@@ -28,8 +28,8 @@ def test_what_is_published_is_written_down_before_the_rename(delivery: Delivery)
     with carried_elsewhere(run, delivery):
         assert run.state == RunState.PUBLISHING
         there = tree(delivery.server.files / "exports" / run.temporary_folder)
-        assert run.manifest["files"] == {name: len(content) for name, content in there.items()}
-        assert list(run.manifest["files"])[-1] == "model.json"
+        assert dict(run.manifest["files"]) == {name: len(content) for name, content in there.items()}
+        assert run.manifest["files"][-1][0] == "model.json"
         # the temporary name belongs to the token, the final one to the run
         assert run.lease_token is not None
         assert run.temporary_folder.endswith(f".incoming-{run.uuid.hex[:8]}-{run.lease_token.hex[:8]}")
