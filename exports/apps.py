@@ -10,8 +10,10 @@ class ExportsConfig(AppConfig):
     verbose_name = "Exports"
 
     def ready(self) -> None:
-        """Make exports known as something that is built on connections."""
-        from connections import dependents
+        """Make exports known as something that is built on connections, and what they deliver."""
+        from connections import delivered, dependents
+        from exports.delivered import facts
         from exports.usage import KIND
 
         dependents.register(KIND)
+        delivered.register(facts)

@@ -40,6 +40,7 @@ MATRIX: dict[str, tuple[str, str]] = {
     "connections:exports": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:enrichment": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:set_up": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "connections:help": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:detail": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:edit": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
     "connections:pause": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
@@ -122,6 +123,7 @@ def address(name: str, export: Export) -> str:
     arguments: dict[str, list[object]] = {
         "tables:detail": ["segment", "loyal"],
         "connections:set_up": ["sftp"],
+        "connections:help": ["sftp"],
         "connections:detail": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:edit": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:pause": [export.connection.uuid],  # type: ignore[union-attr]

@@ -261,6 +261,11 @@ class Connector(ABC):
         Uses the same code path as a run. Never raises ConnectorError: a failure is a step.
         """
 
+    @classmethod
+    def takes_files(cls) -> bool:
+        """Whether the type has the verb ``deliver``."""
+        return cls.deliver is not Connector.deliver
+
     def deliver(self) -> AbstractContextManager[FileDelivery]:
         """Sign in at a file destination. Raises ConnectorError; not every type has this verb."""
         raise TypeError(f"{self.name} takes no files")

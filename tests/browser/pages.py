@@ -17,6 +17,7 @@ PAGES = {
     "connections-enrichment": ("admin", "/settings/connections/enrichment/"),
     "connections-exports": ("admin", "/settings/connections/exports/"),
     "connections-nothing-found": ("admin", "/settings/connections/exports/?q=zzz"),
+    "connection-help": ("admin", "/settings/connections/help/sftp/"),
     "connection": ("admin", "/settings/connections/{connection}/"),
     "connection-set-up-page": ("admin", "/settings/connections/new/sftp/"),
     "connection-remove-page": ("admin", "/settings/connections/{connection}/remove/"),
