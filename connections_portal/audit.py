@@ -39,6 +39,8 @@ WORDS = {
     "table.sample_viewed": _("looked at sample rows of"),
     "export.created": _("created the export"),
     "export.edited": _("edited the export"),
+    "export.renamed": _("renamed the export"),
+    "export.scheduled": _("set the schedule of the export"),
     "export.detached": _("detached the connection of the export"),
     "export.attached": _("added a connection to the export"),
     "export.taken_over": _("took over the export"),

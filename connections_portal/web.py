@@ -115,14 +115,16 @@ def go_to(request: HttpRequest, url: str) -> HttpResponse:
     return redirect
 
 
-def back_to_list(request: HttpRequest, list_url: str) -> HttpResponse:
+def back_to_list(request: HttpRequest, list_url: str, *, elsewhere: str = "") -> HttpResponse:
     """After something asked for in a list: the list as it was, with its search, filters and page.
 
     On the list itself htmx gets 204 and the events that close the dialog and fetch the table again. Otherwise it is
-    ``go_to``, with the query that the list's form sent as ``query``.
+    ``go_to``: to ``elsewhere`` if that is given, else to the list with the query that its form sent as ``query``.
     """
     if is_fragment(request) and _current_path(request) == list_url:
         return trigger(HttpResponse(status=204), closeDialogs=True, listChanged=True)
+    if elsewhere:
+        return go_to(request, elsewhere)
     query = list_query(request)
     return go_to(request, f"{list_url}?{query}" if query else list_url)
 

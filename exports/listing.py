@@ -27,6 +27,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import ngettext
 
 from connections.connectors import CONNECTORS
+from connections.models import State
 from connections.permissions import can_edit as can_edit_connections
 from connections_portal.models import ACTIVE_STATES, RunState, User
 from connections_portal.names import name_key
@@ -83,6 +84,7 @@ class Row:
     refreshed: datetime | None
     schedule: str
     rights: Rights
+    may_duplicate: bool
 
 
 def wanted(params: Mapping[str, str], user: User) -> Wanted:
@@ -223,6 +225,7 @@ def rows(exports: Iterable[Export], now: datetime) -> list[Row]:
     for export in listed:
         connector = next((c for c in CONNECTORS if c.key == export.type_key), None)
         run = runs.get(export.last_run_id)  # type: ignore[attr-defined]
+        can_edit: bool = export.can_edit  # type: ignore[attr-defined]
         made.append(
             Row(
                 export=export,
@@ -234,7 +237,8 @@ def rows(exports: Iterable[Export], now: datetime) -> list[Row]:
                 status=of_export(export, run, now),
                 refreshed=export.refreshed,  # type: ignore[attr-defined]
                 schedule=describe(export.schedule),
-                rights=rights(export, can_edit=export.can_edit),  # type: ignore[attr-defined]
+                rights=rights(export, can_edit=can_edit),
+                may_duplicate=can_edit and bool(export.connection and export.connection.state == State.READY),
             )
         )
     return made

@@ -2,16 +2,24 @@
 
 from django.urls import path
 
-from exports.views import connection, detail, form, lists, remove, responsible, runs
+from exports.views import bulk, connection, detail, dialogs, form, lists, remove, responsible, run_all, runs
 
 app_name = "exports"
 
 urlpatterns = [
     path("", lists.list_exports, name="list"),
     path("new/", form.create, name="create"),
+    path("run-all/", run_all.run_all, name="run_all"),
+    path("bulk/run/", bulk.run, name="bulk_run"),
+    path("bulk/schedule/", bulk.schedule, name="bulk_schedule"),
+    path("bulk/detach/", bulk.detach, name="bulk_detach"),
+    path("bulk/remove/", bulk.remove, name="bulk_remove"),
     path("<uuid:uuid>/", detail.detail, name="detail"),
     path("<uuid:uuid>/edit/", form.edit, name="edit"),
     path("<uuid:uuid>/run/", runs.run_now, name="run_now"),
+    path("<uuid:uuid>/rename/", dialogs.rename, name="rename"),
+    path("<uuid:uuid>/schedule/", dialogs.schedule, name="schedule"),
+    path("<uuid:uuid>/duplicate/", dialogs.duplicate, name="duplicate"),
     path("<uuid:uuid>/detach/", connection.detach, name="detach"),
     path("<uuid:uuid>/attach/", connection.attach, name="attach"),
     path("<uuid:uuid>/take-over/", responsible.take_over, name="take_over"),

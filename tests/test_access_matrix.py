@@ -53,6 +53,14 @@ MATRIX: dict[str, tuple[str, str]] = {
     "exports:create": ("302 403 403 200 200 403 200", "302 403 403 422 422 403 422"),
     "exports:detail": ("302 403 200 200 200 403 200", "302 - - - - - -"),
     "exports:edit": ("302 403 200 200 200 403 200", "302 403 403 422 403 403 422"),
+    "exports:run_all": ("302 403 403 200 200 403 200", "302 403 403 303 303 403 303"),
+    "exports:bulk_run": ("302 - - - - - -", "302 403 403 422 422 403 422"),
+    "exports:bulk_schedule": ("302 - - - - - -", "302 403 403 422 422 403 422"),
+    "exports:bulk_detach": ("302 - - - - - -", "302 403 403 422 422 403 422"),
+    "exports:bulk_remove": ("302 - - - - - -", "302 403 403 422 422 403 422"),
+    "exports:rename": ("302 403 403 200 403 403 200", "302 403 403 422 403 403 422"),
+    "exports:schedule": ("302 403 403 200 403 403 200", "302 403 403 422 403 403 422"),
+    "exports:duplicate": ("302 - - - - - -", "302 403 403 303 403 403 303"),
     "exports:run_now": ("302 - - - - - -", "302 403 403 303 403 403 303"),
     "exports:detach": ("302 403 403 200 403 403 200", "302 403 403 303 403 403 303"),
     "exports:attach": ("302 403 403 200 403 403 200", "302 403 403 422 403 403 422"),
@@ -62,6 +70,12 @@ MATRIX: dict[str, tuple[str, str]] = {
     "exports:run_status": ("302 403 200 200 200 403 200", "302 - - - - - -"),
     "exports:cancel": ("302 - - - - - -", "302 403 403 303 403 403 303"),
 }
+
+# Addresses of exports that are about no single one.
+EXPORT_LISTS = {
+    "exports:list", "exports:create", "exports:run_all", "exports:bulk_run", "exports:bulk_schedule",
+    "exports:bulk_detach", "exports:bulk_remove",
+}  # fmt: skip
 
 # The Django admin: support staff read; nobody writes, not even an administrator's account without is_staff.
 ADMIN_READS = ("index", "app_list", "_changelist", "_change", "_history")
@@ -137,7 +151,7 @@ def address(name: str, export: Export) -> str:
     if name in {"exports:run", "exports:run_status", "exports:cancel"}:
         assert run is not None
         return reverse(name, args=[export.uuid, run.uuid])
-    if name.startswith("exports:") and name not in {"exports:list", "exports:create"}:
+    if name.startswith("exports:") and name not in EXPORT_LISTS:
         return reverse(name, args=[export.uuid])
     return reverse(name)
 

@@ -50,17 +50,19 @@ def create_export(
     items: Sequence[Item],
     schedule: Timing,
     actor: User,
+    copy_of: Export | None = None,
     now: datetime | None = None,
 ) -> Export:
     """Save a new export on a ready connection that ``actor`` may use; it waits for its schedule or for *Run*.
 
-    ``options`` answers the connector's ``export_options``; what is missing gets its default. ``now`` is the time
-    after which the schedule counts (default: this moment). Raises NotAllowed, and OperationError with messages at
+    ``options`` answers the connector's ``export_options``; what is missing gets its default. ``copy_of`` is the export
+    whose settings these are, for the audit. ``now`` is the time after which the schedule counts (default: this
+    moment). Raises NotAllowed, and OperationError with messages at
     ``name``, ``connection``, ``items`` or ``option_KEY``.
     """
     if not may_create(actor):
         raise NotAllowed(_("You can look at exports and not create them."))
-    name = _valid_name(name)
+    name = valid_name(name)
     _require_items(items)
     try:
         with transaction.atomic():
@@ -68,7 +70,7 @@ def create_export(
             _require_usable(connection, actor)
             export = Export(
                 name=name,
-                name_key=_free_name_key(name, except_for=None),
+                name_key=free_name_key(name, except_for=None),
                 connection=connection,
                 type_key=connection.type_key,
                 options=valid_options(connection.type_key, options),
@@ -79,12 +81,13 @@ def create_export(
             )
             export.save(force_insert=True)
             _write_items(export, items)
-            _write_schedule(export, schedule, now or timezone.now())
-            audit.record("export.created", actor=actor, target=export, **_facts(export, items, schedule))
+            write_schedule(export, schedule, now or timezone.now())
+            facts = _facts(export, items, schedule) | ({"copy_of": copy_of.name} if copy_of else {})
+            audit.record("export.created", actor=actor, target=export, **facts)
             return export
     except IntegrityError:
         # two people saved the same name, or the same folder, at the same moment
-        raise OperationError(_("The export is not saved yet."), fields={"name": _name_taken()}) from None
+        raise OperationError(_("The export is not saved yet."), fields={"name": name_taken()}) from None
 
 
 def edit_export(
@@ -105,7 +108,7 @@ def edit_export(
     destination keeps its name. Another connection cancels the run under way. Raises Stale (also when removed
     meanwhile), FinishingRun, NotAllowed, and OperationError as ``create_export``.
     """
-    name = _valid_name(name)
+    name = valid_name(name)
     _require_items(items)
     try:
         with transaction.atomic():
@@ -115,17 +118,17 @@ def edit_export(
                 raise Stale(_("Somebody else saved this export after you opened it."))
             require_edit(actor, locked)
             _change_connection(locked, connection, actor)
-            locked.name, locked.name_key = name, _free_name_key(name, except_for=locked)
+            locked.name, locked.name_key = name, free_name_key(name, except_for=locked)
             locked.options = valid_options(locked.type_key, options)
             locked.responsible = locked.updated_by = actor
             locked.version += 1
             locked.save()
             _write_items(locked, items)
-            _write_schedule(locked, schedule, now or timezone.now())
+            write_schedule(locked, schedule, now or timezone.now())
             audit.record("export.edited", actor=actor, target=locked, **_facts(locked, items, schedule))
             return locked
     except IntegrityError:
-        raise OperationError(_("The export is not saved yet."), fields={"name": _name_taken()}) from None
+        raise OperationError(_("The export is not saved yet."), fields={"name": name_taken()}) from None
 
 
 def lock_connection(connection: Connection | None) -> None:
@@ -195,24 +198,27 @@ def free_folder_name(name: str) -> str:
     return f"{slug}-{number}"
 
 
-def _valid_name(name: str) -> str:
+def valid_name(name: str) -> str:
+    """The name as it is stored (rule S23); raises OperationError with the message at ``name``."""
     try:
         return clean_name(name)
     except ValidationError as error:
         raise OperationError(_("The export is not saved yet."), fields={"name": error.messages[0]}) from None
 
 
-def _free_name_key(name: str, *, except_for: Export | None) -> str:
+def free_name_key(name: str, *, except_for: Export | None) -> str:
+    """The key of a name that no other export has; raises OperationError with the message at ``name``."""
     key = name_key(name)
     others = Export.objects.filter(name_key=key)
     if except_for is not None:
         others = others.exclude(pk=except_for.pk)
     if others.exists():
-        raise OperationError(_("The export is not saved yet."), fields={"name": _name_taken()})
+        raise OperationError(_("The export is not saved yet."), fields={"name": name_taken()})
     return key
 
 
-def _name_taken() -> str:
+def name_taken() -> str:
+    """What is said at a name that another export has."""
     return _("An export already has this name. Choose another one.")
 
 
@@ -265,7 +271,7 @@ def _write_items(export: Export, items: Sequence[Item]) -> None:
     )
 
 
-def _write_schedule(export: Export, timing: Timing, now: datetime) -> None:
+def write_schedule(export: Export, timing: Timing, now: datetime) -> None:
     """Store the schedule and when it is due next; an unchanged one keeps its due time."""
     values = {
         "kind": timing.kind,

@@ -37,7 +37,7 @@ def detach(request: PortalRequest, uuid: UUID) -> HttpResponse:
             error, status = refusal.message, refusal.status
         else:
             messages.success(request, _("%(name)s has no connection any more.") % {"name": export.name})
-            return web.go_to(request, url)
+            return web.back_to_list(request, reverse("exports:list"), elsewhere=url)
     context = {
         "title": _("Detach connection"),
         "subject": export.name,
@@ -85,7 +85,8 @@ def attach(request: PortalRequest, uuid: UUID) -> HttpResponse:
                     request,
                     _("%(name)s now uses %(connection)s.") % {"name": export.name, "connection": chosen},
                 )
-                return web.go_to(request, reverse("exports:detail", args=[export.uuid]))
+                url = reverse("exports:detail", args=[export.uuid])
+                return web.back_to_list(request, reverse("exports:list"), elsewhere=url)
     context = {
         "export": export,
         "form": form,

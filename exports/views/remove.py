@@ -31,7 +31,7 @@ def remove(request: PortalRequest, uuid: UUID) -> HttpResponse:
             error, status = refusal.message, refusal.status
         else:
             messages.success(request, _("%(name)s was removed.") % {"name": export.name})
-            return web.go_to(request, reverse("exports:list"))
+            return web.back_to_list(request, reverse("exports:list"))
     context = {
         "title": _("Remove export"),
         "subject": export.name,

@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from connections.dependents import kinds, used_by
-from connections.models import Access, Connection
+from connections.models import Access, Connection, State
 from connections_portal.models import RunState, User, WhoActs
+from exports.listing import SORTS
 from exports.models import Export, ExportRun, ScheduleKind
 from exports.operations.connection import detach_connection
 from exports.operations.edit import Timing
@@ -164,11 +165,14 @@ def test_each_row_offers_what_its_reader_may_do(
         html = next(part for part in page.split("<tr>") if f'value="{export.uuid}"' in part)
         return set(re.findall(r'data-command="(\w+)"', html))
 
-    assert commands(contributor, mine) == {"run", "edit", "detach", "remove"}
-    assert commands(contributor, loose) == {"attach", "edit", "remove"}
+    always = {"edit", "rename", "schedule", "remove"}
+    assert commands(contributor, mine) == always | {"run", "duplicate", "detach"}
+    assert commands(contributor, loose) == always | {"attach"}
     assert commands(contributor, other) == {"view"}
     assert commands(viewer, mine) == commands(viewer, loose) == {"view"}
-    assert commands(admin, other) == {"run", "edit", "detach", "remove"}
+    assert commands(admin, other) == always | {"run", "duplicate", "detach"}
+    Connection.objects.filter(pk=hidden.pk).update(state=State.NEEDS_ATTENTION)
+    assert commands(admin, other) == always | {"run", "detach"}
     page = get(client_of(contributor))
     assert "Can edit" in row(page, "Mine")
     assert "View only" in row(page, "Other")
@@ -241,11 +245,20 @@ def test_every_column_sorts_both_ways(
         "schedule": "cAb",
         "permissions": "Abc",
         "type": "Abc",
+        "updated": "bAc",
     }
+    assert set(expected) == set(SORTS)
     for key, order in expected.items():
         assert "".join(names(get(client, f"sort={key}"))) == order, key
+        assert f'id="sort-{key}"' in get(client)
     assert "".join(names(get(client, "sort=-name"))) == "cbA"
     assert "".join(names(get(client, "sort=-status"))) == "Acb"
+    assert "".join(names(get(client, "sort=-connection"))) == "bcA"
+    assert "".join(names(get(client, "sort=-next"))) == "bAc"
+    assert "".join(names(get(client, "sort=-schedule"))) == "bAc"
+    assert "".join(names(get(client, "sort=-updated"))) == "cAb"
+    assert "".join(names(get(client, "sort=-permissions"))) == "bcA"
+    assert "".join(names(get(client, "sort=-type"))) == "Abc"  # one type: by name
     assert "".join(names(get(client, "sort=-refreshed"))) == "Abc"  # what never ran stays last
     assert 'aria-sort="descending"' in get(client, "sort=-name")
 

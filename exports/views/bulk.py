@@ -1,0 +1,205 @@
+"""Commands on several exports: run, schedule, detach and remove those selected; *Run all*."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from connections.models import State
+from connections_portal import bulk, web
+from connections_portal.errors import OperationError
+from connections_portal.models import ACTIVE_STATES, Trigger
+from connections_portal.web import PortalRequest, role_required
+from exports.form_schedule import ScheduleForm, stored_schedule
+from exports.models import Export, ExportRun, ScheduleKind
+from exports.operations.connection import detach_connection
+from exports.operations.edit import Timing
+from exports.operations.remove import remove_export
+from exports.operations.run import enqueue_run
+from exports.operations.schedule import set_schedule
+from exports.permissions import EDITING_ROLES, with_edit_right
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What a bulk command says and does. ``why_not`` gives the reason that leaves an export out, or nothing."""
+
+    title: str
+    sentences: Sequence[str]
+    button: str
+    success: Callable[[int], str]
+    operation: Callable[[Export], object]
+    why_not: Callable[[Export], str] = lambda export: ""
+    danger: bool = False
+
+
+@require_POST
+@role_required(*EDITING_ROLES)
+def run(request: PortalRequest) -> HttpResponse:
+    """*Run* the selected exports."""
+    command = Command(
+        title=_("Run exports"),
+        sentences=[_("A run of each is queued. They start as workers are free.")],
+        button=_("Run"),
+        success=queued_phrase,
+        operation=lambda export: enqueue_run(export=export, actor=request.user, trigger=Trigger.PERSON),
+        why_not=why_not_run,
+    )
+    return _answer(request, command)
+
+
+@require_POST
+@role_required(*EDITING_ROLES)
+def schedule(request: PortalRequest) -> HttpResponse:
+    """One *Schedule* for all selected exports: the form is asked for, then set."""
+    form = ScheduleForm(
+        request.POST if bulk.is_confirmed(request) else None,
+        reader_zone=request.user.time_zone,
+        initial={"schedule": ScheduleKind.DAY},
+    )
+
+    def operation(export: Export) -> object:
+        return set_schedule(export=export, schedule=Timing(**form.timing()), actor=request.user)
+
+    command = Command(
+        title=_("Schedule exports"),
+        sentences=[
+            _(
+                "All of them get this schedule in place of the one they have. You become responsible for them."
+            ),
+            _("An export without a connection waits until it has one."),
+        ],
+        button=_("Schedule"),
+        success=lambda n: (
+            ngettext("%(n)d export is scheduled.", "%(n)d exports are scheduled.", n) % {"n": n}
+        ),
+        operation=operation,
+    )
+    return _answer(request, command, form)
+
+
+@require_POST
+@role_required(*EDITING_ROLES)
+def detach(request: PortalRequest) -> HttpResponse:
+    """*Detach connection* from the selected exports."""
+    command = Command(
+        title=_("Detach connection"),
+        sentences=[
+            _("They keep their settings, their schedules and their history. Runs under way are canceled."),
+            _("They do not run until they get another connection."),
+        ],
+        button=_("Detach connection"),
+        success=lambda n: (
+            ngettext(
+                "%(n)d export has no connection any more.", "%(n)d exports have no connection any more.", n
+            )
+            % {"n": n}
+        ),
+        operation=lambda export: detach_connection(export=export, actor=request.user),
+        why_not=lambda export: "" if export.connection_id else _("It has no connection."),
+    )
+    return _answer(request, command)
+
+
+@require_POST
+@role_required(*EDITING_ROLES)
+def remove(request: PortalRequest) -> HttpResponse:
+    """*Remove* the selected exports."""
+    command = Command(
+        title=_("Remove exports"),
+        sentences=[
+            _("They are removed with their settings, schedules and history. Runs under way are canceled."),
+            _("Files that were delivered stay where they are. This cannot be undone."),
+        ],
+        button=_("Remove"),
+        success=lambda n: ngettext("%(n)d export was removed.", "%(n)d exports were removed.", n) % {"n": n},
+        operation=lambda export: remove_export(export=export, actor=request.user),
+        danger=True,
+    )
+    return _answer(request, command)
+
+
+def queued_phrase(number: int) -> str:
+    """*3 runs are queued.*"""
+    return ngettext("%(n)d run is queued.", "%(n)d runs are queued.", number) % {"n": number}
+
+
+def why_not_run(export: Export) -> str:
+    """Why a run of the export (with ``is_running``) is not even queued; nothing when it can be."""
+    if export.connection is None:
+        return _("It has no connection.")
+    if export.connection.state in (State.NOT_VERIFIED, State.PAUSED):
+        return _("Its connection is paused or not verified. Ask an administrator.")
+    if export.is_running:  # type: ignore[attr-defined]
+        return _("It is running already.")
+    return ""
+
+
+def _answer(request: PortalRequest, command: Command, form: ScheduleForm | None = None) -> HttpResponse:
+    list_url = reverse("exports:list")
+    try:
+        exports, left_out = _chosen(request, command)
+    except OperationError as refusal:
+        return bulk.refuse(request, title=command.title, error=refusal.message, list_url=list_url)
+    confirmed = bulk.is_confirmed(request)
+    if confirmed and (form is None or form.is_valid()):
+        outcome = bulk.each(exports, command.operation, bulk.Outcome(left_out=left_out))
+        success = command.success(len(outcome.done))
+        return bulk.finish(request, outcome, title=command.title, success=success, list_url=list_url)
+    if form is not None and not confirmed:
+        _fill_in(form, exports)
+    return bulk.ask(
+        request,
+        title=command.title,
+        sentences=command.sentences,
+        rows=exports,
+        left_out=left_out,
+        button=command.button,
+        danger=command.danger,
+        list_url=list_url,
+        fields="exports/_schedule_fields.html" if form else "",
+        form=form,
+        status=422 if confirmed else 200,
+    )
+
+
+def _chosen(request: PortalRequest, command: Command) -> tuple[list[Export], list[bulk.LeftOut]]:
+    """The selected exports that the person may change and to which the command applies, and the others.
+
+    Unknown and forbidden give the same reason (rule S13). Raises OperationError as ``bulk.selected``.
+    """
+    chosen = bulk.selected(request)
+    exports = with_edit_right(Export.objects.select_related("connection", "schedule"), request.user)
+    active = ExportRun.objects.filter(export=OuterRef("pk"), state__in=ACTIVE_STATES)
+    known: dict[UUID, Any] = {
+        e.uuid: e for e in exports.annotate(is_running=Exists(active)).filter(uuid__in=chosen)
+    }
+    kept: list[Export] = []
+    left_out: list[bulk.LeftOut] = []
+    for uuid in chosen:
+        export = known.get(uuid)
+        if export is None or not export.can_edit:
+            reason = _("You cannot change it, or it was removed meanwhile.")
+            if bulk.is_confirmed(request):
+                web.record_refusal(request, export)
+        else:
+            reason = command.why_not(export)
+        if export is not None and not reason:
+            kept.append(export)
+        else:
+            left_out.append(bulk.LeftOut(name=str(export or _("Unknown export")), reason=reason))
+    return kept, left_out
+
+
+def _fill_in(form: ScheduleForm, exports: Sequence[Export]) -> None:
+    """Begin with the schedule that all of them have, if it is the same one."""
+    stored: list[dict[str, Any]] = [stored_schedule(export.schedule) for export in exports]
+    if stored and all(values == stored[0] for values in stored):
+        form.initial.update(stored[0])
