@@ -27,6 +27,7 @@ from connections.connectors.errors import ConnectorError, NeedsAttention
 from connections.connectors.ssh_errors import (
     LINE_CUT,
     exchange_cut,
+    garbled,
     no_sftp,
     not_ssh,
     sign_in_refused,
@@ -173,6 +174,9 @@ class SshSession:
             raise silent() from None
         except (asyncssh.Error, OSError, EOFError) as error:
             raise translate(error) from None
+        except (ValueError, LookupError) as error:
+            # how asyncssh meets packets that follow no rule
+            raise garbled(type(error).__name__) from None
 
     def reach(self, seconds: float) -> None:
         """Connect, and see that the server does not speak something else than SSH. Nothing is sent."""
@@ -236,6 +240,9 @@ class SshSession:
             raise not_ssh(str(error))
         if isinstance(error, LINE_CUT):
             raise exchange_cut(str(error))
+        if not isinstance(error, ConnectorError | asyncssh.Error | OSError):
+            # nothing of ours runs in there: it is what the server sent
+            raise garbled(type(error).__name__)
         raise error
 
     async def _open_sftp(self, credential: Credential) -> asyncssh.SFTPClient:
