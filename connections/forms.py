@@ -283,8 +283,13 @@ class SetUpForm(forms.Form):
 
     def _stored_since(self, field: Field) -> str:
         """What stands at a secret of the connection that is edited."""
-        if self.connection is None or not self.connection.secrets.filter(field=field.key).exists():
+        connection = self.connection
+        if connection is None or not connection.secrets.filter(field=field.key).exists():
             return ""
+        if self.cleaned_settings:
+            target = target_digest(self.connector.key, self.cleaned_settings)
+            if target != connection.target_digest:
+                return ""
         return _("Stored, never shown. Leave it empty to keep it.")
 
     def _address_attrs(self, field: Field, url: str) -> dict[str, str]:

@@ -68,7 +68,7 @@ def _what_next(connection: Connection) -> list[dict[str, Any]]:
     like = f"{reverse('connections:set_up', args=[connection.type_key])}?like={connection.uuid}"
     share = {"label": _("Share it"), "url": reverse("connections:share", args=[connection.uuid])}
     return [
-        share | {"icon": "people", "pane": False},
+        share | {"icon": "people", "pane": True},
         *(
             {"label": kind.add_label(), "url": kind.add_url(connection), "icon": "add", "pane": False}
             for kind in dependents.kinds()

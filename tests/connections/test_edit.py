@@ -26,8 +26,8 @@ class Edit(SetUp):
 
     def __init__(self, client: Client, connection: Connection, *, htmx: bool = False) -> None:
         super().__init__(client, htmx=htmx, url=f"/settings/connections/{connection.uuid}/edit/")
-        kept = {key: self.typed[key] for key in ("wording", "version") if key in self.typed}
-        self.typed: dict[str, Any] = kept | {
+        kept: dict[str, Any] = {key: self.typed[key] for key in ("wording", "version") if key in self.typed}
+        self.typed = kept | {
             "name": connection.name,
             **connection.settings,
         }
@@ -67,7 +67,7 @@ def test_the_form_shows_what_is_stored_and_no_secret(edit: Edit, server: Server)
     assert server.password not in edit.page
     words = text_of(edit.page)
     assert "Stored, never shown. Leave it empty to keep it." in words
-    assert "Lena Hofmann agreed" in words
+    assert "Agreed by Lena Hofmann" in words
     assert "I agree" not in words
     assert "Still needed" not in words
     assert not ConnectionDraft.objects.exists()
