@@ -16,7 +16,7 @@ from tests.connectors.servers import SandboxFactory, Server
 from tests.fixtures import make_person
 from tests.runs.helpers import carry, connect, make_export, start
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 Clients = Callable[[User | None], Client]
 ALL_OK = ["ok"] * 6
 

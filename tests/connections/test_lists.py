@@ -17,7 +17,7 @@ from exports.models import Export
 from tests.connections.filling import text_of
 from tests.factories import make_connection
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 Clients = Callable[[User | None], Client]
 LIST = "/settings/connections/exports/"

@@ -17,7 +17,7 @@ from connections_portal.models import AuditEntry, User
 from exports.models import Export
 from tests.factories import make_connection
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 Clients = Callable[[User | None], Client]
 HTMX = {"HX-Request": "true"}

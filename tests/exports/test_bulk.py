@@ -20,7 +20,7 @@ from exports.operations.edit import Timing
 from exports.views import run_all
 from tests.exports.conftest import LOYAL, ORDERS
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 LIST = "/data/exports/"
 HTMX = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{LIST}?q=a&page=2"}

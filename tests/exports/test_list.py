@@ -20,7 +20,7 @@ from exports.operations.edit import Timing
 from tests.exports.conftest import LOYAL, ORDERS
 from tests.factories import make_connection
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 LIST = "/data/exports/"
 Clients = Callable[[User | None], Client]

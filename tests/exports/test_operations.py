@@ -16,7 +16,7 @@ from exports.permissions import NotAllowed, may_edit, may_run, with_edit_right
 from tests.exports.conftest import LOYAL, ORDERS
 from tests.factories import make_connection
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 NOON = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 DAILY = Timing(kind=ScheduleKind.DAY, local_time=dt.time(6, 0), zone="Europe/Berlin")

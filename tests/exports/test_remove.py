@@ -14,7 +14,7 @@ from exports.models import Export, ExportRun
 from exports.operations.remove import remove_export
 from exports.permissions import NotAllowed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 Clients = Callable[[User | None], Client]
 

@@ -21,7 +21,7 @@ from tests.test_access_matrix import MATRIX, address, export
 
 __all__ = ["export"]  # fixture
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 Clients = Callable[[User | None], Client]
 sqlite_only = pytest.mark.skipif(connection.vendor != "sqlite", reason="locks a file of SQLite")

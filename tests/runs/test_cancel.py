@@ -19,6 +19,8 @@ from tests.runs.helpers import (
     write_events,
 )
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_queued_run_is_canceled_and_never_carried(delivery: Delivery) -> None:
     run = start(delivery.export())

@@ -30,6 +30,8 @@ from tests.runs.helpers import (
     write_events,
 )
 
+pytestmark = pytest.mark.both_databases
+
 
 def cut(delivery: Delivery) -> tuple[Export, ExportRun]:
     """An export whose run was cut off in mid-file and waits for its next attempt; its folder is at the server."""

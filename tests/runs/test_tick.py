@@ -22,6 +22,8 @@ from tests.exports.test_schedules import utc
 from tests.factories import make_draft
 from tests.runs.helpers import Delivery, carry, claimed, lose_worker, start
 
+pytestmark = pytest.mark.both_databases
+
 DAILY = Timing(kind=ScheduleKind.DAY, local_time=dt.time(6))
 NOTHING = {"schedules": 0, "leases": 0, "messages": 0, "dead": 0, "leftovers": 0, "drafts": 0, "pruned": 0}
 

@@ -32,7 +32,7 @@ from tests.runs.helpers import (
 )
 from tests.runs.processes import Processes, ended, held
 
-pytestmark = pytest.mark.usefixtures("connection_key")
+pytestmark = [pytest.mark.usefixtures("connection_key"), pytest.mark.both_databases]
 
 
 def test_a_worker_killed_in_mid_upload_is_followed_by_another(delivery: Delivery, process: Processes) -> None:

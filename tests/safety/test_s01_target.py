@@ -9,7 +9,7 @@ from connections_portal.errors import OperationError
 from connections_portal.models import AuditEntry, User
 from tests.factories import SETTINGS, make_connection, make_draft
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 def test_a_secret_is_refused_for_another_target(admin: User) -> None:

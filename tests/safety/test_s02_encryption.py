@@ -7,7 +7,7 @@ from connections.models import ConnectionSecret
 from connections_portal.models import User
 from tests.factories import make_connection
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 VALUE = "Tr0ub4dor&3-canary"
 
 

@@ -14,6 +14,8 @@ from connections_portal.checks import keys_are_real
 from connections_portal.models import User
 from tests.factories import make_connection
 
+pytestmark = pytest.mark.both_databases
+
 OLD, NEW = b"o" * 32, b"n" * 32
 
 

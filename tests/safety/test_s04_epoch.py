@@ -22,6 +22,8 @@ from tests.runs.helpers import (
     write_events,
 )
 
+pytestmark = pytest.mark.both_databases
+
 
 def grow_epoch(delivery: Delivery) -> None:
     Connection.objects.filter(pk=delivery.connection.pk).update(epoch=F("epoch") + 1)

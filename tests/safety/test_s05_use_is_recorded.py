@@ -8,6 +8,8 @@ from connections_portal import audit
 from connections_portal.models import AuditEntry, User
 from tests.factories import make_connection
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.mark.django_db(transaction=True)
 def test_the_record_is_committed_before_the_value_exists(admin: User) -> None:

@@ -13,6 +13,8 @@ from exports.models import Export, ExportRun
 from exports.operations.run import CannotRun
 from tests.runs.helpers import Delivery, carry, carry_again, start, tree
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def export(delivery: Delivery, contributor: User) -> Export:

@@ -17,7 +17,7 @@ from tests.exports.filling import filled
 from tests.factories import make_connection, make_draft
 from tests.fixtures import make_person
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("customer_data")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("customer_data"), pytest.mark.both_databases]
 
 Clients = Callable[[User | None], Client]
 NEW = "/data/exports/new/"

@@ -15,7 +15,7 @@ from connections_portal.errors import OperationError
 from connections_portal.models import AuditEntry, User
 from tests.factories import make_connection, make_draft
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 KEY = "ssh-ed25519 AAAA"
 

@@ -16,7 +16,7 @@ from tests.exports.filling import filled
 from tests.factories import make_connection
 from tests.runs.helpers import make_export
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 HIDDEN = {
     "control": "\x07",

@@ -1,5 +1,7 @@
 """S25: the step to publishing is fenced and stores what is there; who finds it finishes it, and never overwrites."""
 
+import pytest
+
 from connections_portal.models import RunState, WhoActs
 from exports.models import ExportAttempt, ExportRun
 from exports.operations.execute import PUBLISH_ATTEMPTS
@@ -15,6 +17,8 @@ from tests.runs.helpers import (
     start,
     tree,
 )
+
+pytestmark = pytest.mark.both_databases
 
 
 def final_name(run: ExportRun) -> str:

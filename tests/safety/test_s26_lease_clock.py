@@ -16,6 +16,8 @@ from exports.operations.run import cancel_run
 from exports.operations.tick import take_back_lost, tick
 from tests.runs.helpers import Delivery, carry, claimed, lose_worker, start
 
+pytestmark = pytest.mark.both_databases
+
 
 def seconds_left(run: ExportRun) -> float:
     """By the database's clock."""
