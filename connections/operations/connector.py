@@ -28,8 +28,8 @@ def open_connector(
 ) -> Iterator[Connector]:
     """The connector of ``owner`` with its secrets resolved, for the length of the block.
 
-    ``purpose`` is ``verify`` or ``run``. While a server's key is neither trusted nor pinned no secret is even read:
-    such a connector can do no more than ask the server who it is (rule S9). Raises SecretError.
+    ``purpose`` is ``verify``, ``run`` or ``tidy``. While a server's key is neither trusted nor pinned no secret is even
+    read: such a connector can do no more than ask the server who it is (rule S9). Raises SecretError.
     """
     connector = connectors.get(owner.type_key)
     if connector is None:

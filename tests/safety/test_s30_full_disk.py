@@ -1,14 +1,20 @@
 """S30: without room nothing is claimed; a database that is busy makes no run a success or a failure."""
 
+import datetime as dt
+import os
+import shutil
 from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
+from connections_portal import settings as portal_settings
 from connections_portal.models import RunState
 from connections_portal.runs import Lease
-from exports.models import ExportAttempt
+from exports.models import ExportAttempt, ExportRun
 from exports.operations import execute
 from exports.operations.tick import tick
 from tests.runs.helpers import Delivery, carry, claimed, folders, lose_worker, start
@@ -26,6 +32,27 @@ def test_without_room_nothing_is_claimed(delivery: Delivery, settings: Settings)
     assert delivery.box.seen.requests == []
     settings.MIN_FREE_BYTES = 0
     assert carry(run) == "successful"
+
+
+def test_the_room_that_is_kept_is_a_gigabyte_and_the_run_is_looked_at_again(
+    delivery: Delivery, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = shutil.disk_usage(settings.VAR_DIR)
+    run = start(delivery.export())
+    DBTaskResult.objects.all().delete()  # the message was read
+    settings.MIN_FREE_BYTES = 1024**3
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda folder: free._replace(free=1024**3 - 1))
+        assert carry(run) == "no space"
+        patch.setattr("shutil.disk_usage", lambda folder: free._replace(free=1024**3))
+        ExportRun.objects.update(not_before=timezone.now() - dt.timedelta(minutes=1))
+        assert tick()["messages"] == 1
+        assert carry(run) == "successful"
+
+
+@pytest.mark.skipif("MIN_FREE_MB" in os.environ, reason="the operator of this machine says otherwise")
+def test_a_gigabyte_is_the_default() -> None:
+    assert portal_settings.MIN_FREE_BYTES == 1024**3
 
 
 def test_a_heartbeat_that_finds_no_database_is_left_to_the_deadline(
