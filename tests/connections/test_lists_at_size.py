@@ -36,7 +36,7 @@ def listed(admin: User, client_of: Clients) -> Listed:
 
     def names(query: str = "", **headers: str) -> list[str]:
         body = client.get(f"{LIST}?{query}", headers=headers).content.decode()
-        return re.findall(r'<a class="name cut"[^>]*>(.*?)</a>', body)
+        return re.findall(r'<a class="name clip-2"[^>]*>(.*?)</a>', body)
 
     return names
 

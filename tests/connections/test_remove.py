@@ -49,6 +49,18 @@ def test_with_script(connection: Connection, url: str, admin: User, client_of: C
     assert client.post(url, {"version": connection.version}).status_code == 404
 
 
+def test_from_the_list_the_list_stays(
+    connection: Connection, url: str, admin: User, client_of: Clients
+) -> None:
+    there = HTMX | {"HX-Current-URL": "http://testserver/settings/connections/exports/?q=news&page=2"}
+    answer = client_of(admin).post(url, {"version": connection.version}, headers=there)
+    assert "HX-Redirect" not in answer
+    assert '"closeDialogs": true' in answer["HX-Trigger"]
+    assert '"listChanged": true' in answer["HX-Trigger"]
+    assert "Newsletter, SFTP EU is removed." in answer.content.decode()
+    assert not Connection.objects.exists()
+
+
 @pytest.mark.parametrize("version", ["9" * 5_000, "1\0", "-1", "1.0"])
 def test_no_version_at_all(
     connection: Connection, url: str, admin: User, client_of: Clients, version: str
