@@ -73,7 +73,8 @@ def _go_on(connection: Connection, now: datetime) -> int:
 
 def _withdrawn(connection: Connection, losing: Sequence[User]) -> Withdrawal | None:
     """*2 exports keep running. Ana and Ben can no longer change them.*"""
-    exports = list(Export.objects.filter(connection=connection).order_by("name_key", "pk"))
+    rows = Export.objects.filter(connection=connection).order_by("name_key", "pk")
+    exports = list(rows.only("uuid", "name", "version", "responsible_id"))
     if not exports:
         return None
     ids = {person.pk for person in losing}

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from connections.models import Connection, State
-from connections.share_form import person_note, search_people
+from connections.picker import person_note, search_people
 from connections.sharing import grantable_people
 from connections_portal import audit
 from connections_portal.models import User

@@ -18,7 +18,7 @@ from connections_portal.roles import Role
 from tests.factories import make_connection
 from tests.fixtures import make_person
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 Clients = Callable[[User | None], Client]
 

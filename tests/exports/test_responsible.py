@@ -25,7 +25,7 @@ from exports.operations.run import enqueue_run
 from exports.permissions import NotAllowed
 from tests.fixtures import make_person
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 Clients = Callable[[User | None], Client]
 DAILY = Timing(kind=ScheduleKind.DAY, local_time=dt.time(6, 0), zone="Europe/Berlin")

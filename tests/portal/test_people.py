@@ -12,7 +12,7 @@ from connections_portal import roles
 from connections_portal.models import AuditEntry, User
 from connections_portal.roles import Role
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 GOOD = "wool carrot tractor 9"
 
