@@ -101,7 +101,9 @@ def test_a_new_export_that_was_being_built(
 
 
 @pytest.mark.parametrize("state", [None, RunState.FAILED, RunState.RUNNING])
-@pytest.mark.parametrize("name", ["run_now", "detach", "remove", "cancel"])
+@pytest.mark.parametrize(
+    "name", ["run_now", "detach", "remove", "cancel", "rename", "schedule", "duplicate", "take_over"]
+)
 def test_a_button_that_was_there(
     export: Export,
     connection: Connection,
@@ -119,12 +121,28 @@ def test_a_button_that_was_there(
     withdraw(connection, admin)
     before = rows()
     address = page(name, export, *([run.uuid] if name == "cancel" and run else []))
-    answer = client_of(contributor).post(address)
+    typed = {"name": "Typed", "version": export.version, "schedule": "day", "time": "06:00", "zone": "UTC"}
+    answer = client_of(contributor).post(address, typed)
     assert answer.status_code == 403
     assert SAID in text(answer)
     assert "You may not do this" in text(answer)
     assert rows() == before
     assert AuditEntry.objects.filter(action="access.refused", actor_id=contributor.pk).count() == 1
+
+
+@pytest.mark.parametrize("name", ["run", "schedule", "detach", "remove"])
+def test_a_list_that_was_open(
+    export: Export, connection: Connection, admin: User, contributor: User, client_of: Clients, name: str
+) -> None:
+    """Ticked rows are asked about one by one: this one is left out, by name."""
+    withdraw(connection, admin)
+    before = rows()
+    sent = {"selected": [str(export.uuid)], "schedule": "day", "time": "06:00", "zone": "UTC"}
+    for confirmed in ("", "1"):
+        answer = client_of(contributor).post(reverse(f"exports:bulk_{name}"), sent | {"confirmed": confirmed})
+        assert answer.status_code in (200, 403, 409, 422), answer.status_code
+        assert export.name in text(answer)
+    assert rows() == before
 
 
 def test_a_picker_that_was_open(
