@@ -98,7 +98,7 @@ def ask(
         "_bulk_ask.html",
         context
         | {
-            "title": title,
+            "title": f"{title} ({len(rows)})" if rows else title,
             "sentences": sentences if rows else [],
             "names": names[:NAMED],
             "more": max(0, len(names) - NAMED),

@@ -250,12 +250,12 @@
       everything.indeterminate = rows.length > 0 && rows.length < boxes.length;
     }
     if (!bar) return;
-    const held = bar.contains(document.activeElement);
+    const held = bar.contains(document.activeElement) && document.activeElement;
     const offers = (row, name) => find(`[data-command="${name}"]`, row);
     bar.hidden = rows.length === 0;
     for (const command of all("[data-command]", bar)) command.hidden = rows.length !== 1 || !offers(rows[0], command.dataset.command);
     for (const command of all("[data-bulk]", bar)) command.hidden = rows.length < 2 || !rows.some((row) => offers(row, command.dataset.bulk));
-    if (held && !document.activeElement.checkVisibility()) (everything || find("#main")).focus();
+    if (held && !held.checkVisibility()) (everything || find("#main")).focus();
     const count = find("[data-selection-count]", bar);
     const text = rows.length ? count.dataset.selectionCount.replace("{}", rows.length) : "";
     if (count.textContent !== text) count.textContent = text;
