@@ -1,13 +1,19 @@
 """Start checks: what would make the portal unsafe stops it (``manage.py check`` and every start)."""
 
 import base64
+import logging
 from collections.abc import Sequence
 from typing import Any
 
+from django import db
 from django.conf import settings
+from django.core import checks
 from django.core.checks import Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
 
 from connections_portal import append_only
+
+logger = logging.getLogger(__name__)
 
 
 @register(Tags.security)
@@ -27,10 +33,30 @@ def keys_are_real(**kwargs: Any) -> list[Error]:
 
 
 @register(Tags.database)
-def append_only_tables(*, databases: Sequence[str] | None = None, **kwargs: Any) -> list[Error]:
-    """Refuse a database in which audit or consent could be rewritten (rule S17)."""
+def append_only_tables(*, databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.Warning]:
+    """Report a database in which audit or consent could be rewritten (rule S17).
+
+    A warning, because ``migrate`` checks first and is what puts the triggers back; every start refuses it.
+    """
     return [
-        Error(f"The trigger {name} is missing: run manage.py migrate.", id="portal.E004")
+        checks.Warning(f"The trigger {name} is missing: run manage.py migrate.", id="portal.W004")
         for alias in databases or []
         for name in append_only.missing(using=alias)
     ]
+
+
+def refuse_unsafe_start() -> None:
+    """Raise ImproperlyConfigured with all that makes the portal unsafe: for web and workers, before they serve.
+
+    A database that is away cannot be asked; nothing can be rewritten in it meanwhile either.
+    """
+    problems = [problem.msg for problem in keys_are_real()]
+    try:
+        problems += [problem.msg for problem in append_only_tables(databases=[db.DEFAULT_DB_ALIAS])]
+    except db.Error:
+        logger.warning("start: the database did not answer, its triggers were not looked at")
+    finally:
+        # a web server may fork from here on
+        db.connections.close_all()
+    if problems:
+        raise ImproperlyConfigured("The portal does not start. " + " ".join(problems))

@@ -64,7 +64,12 @@ def empty(tmp_path: Path, transactional_db: None) -> Iterator[str]:
         cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_an_empty_database_becomes_a_portal_by_one_command(empty: str, tmp_path: Path) -> None:
+Manage = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def manage(empty: str, tmp_path: Path) -> Manage:
+    """Runs a program of the portal on the empty database: ``manage.py`` with arguments, or another module."""
     environment = {
         "PATH": os.environ["PATH"],
         "PORTAL_DEV": "1",
@@ -74,20 +79,38 @@ def test_an_empty_database_becomes_a_portal_by_one_command(empty: str, tmp_path:
         "VAR_DIR": str(tmp_path),
     }
 
-    def manage(*arguments: str) -> str:
-        command = [sys.executable, str(Path(django_settings.BASE_DIR) / "manage.py"), *arguments]
-        done = subprocess.run(
-            command, env=environment, check=False, capture_output=True, text=True, timeout=60
+    def run(*arguments: str, program: tuple[str, ...] = ("manage.py",)) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *program, *arguments],
+            cwd=django_settings.BASE_DIR,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
-    manage("migrate", "--verbosity", "0")
-    assert "no issues" in manage("check", "--database", "default")
-    assert "leases: 0" in manage("tick", "--once")
-    assert manage("rotate_secret_key").startswith("0 stored secrets")
-    # nothing to do a second time, and nothing is lost: triggers and roles are put in place by each
-    assert "No migrations to apply" in manage("migrate")
+    return run
+
+
+def test_an_empty_database_becomes_a_portal_by_one_command(manage: Manage) -> None:
+    assert manage("migrate", "--verbosity", "0").returncode == 0
+    assert "no issues" in manage("check", "--database", "default").stdout
+    assert "leases: 0" in manage("tick", "--once").stdout
+    assert manage("rotate_secret_key").stdout.startswith("0 stored secrets")
+
+
+def test_without_its_triggers_nothing_starts_until_migrate_put_them_back(manage: Manage) -> None:
+    assert manage("migrate", "--verbosity", "0").returncode == 0
+    drop = "from connections_portal import append_only; append_only.uninstall()"
+    assert manage("shell", "--command", drop).returncode == 0
+    web = manage("connections_portal.wsgi", "--bind", "127.0.0.1:0", program=("-m", "gunicorn"))
+    worker = manage("portal_worker")
+    for refused in (web, worker):
+        assert refused.returncode
+        assert "The trigger connections_consent_no_" in refused.stderr
+    assert manage("migrate", "--verbosity", "0").returncode == 0
+    assert "no issues" in manage("check", "--database", "default").stdout
 
 
 @postgresql_only

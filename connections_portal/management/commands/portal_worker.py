@@ -5,8 +5,10 @@ import sys
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from connections_portal.checks import refuse_unsafe_start
 from connections_portal.processes import Ended, Family, Stopped
 
 WORKER = ["db_worker", "--interval", "0.2", "--queue-name", "*", "--no-startup-delay", "--no-reload"]
@@ -23,6 +25,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["processes"] < 1:
             raise CommandError("--processes must be 1 or more.")
+        try:
+            refuse_unsafe_start()
+        except ImproperlyConfigured as unsafe:
+            raise CommandError(str(unsafe)) from None
         manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
         with Family(settings.BASE_DIR, dict(os.environ)) as family:
             try:

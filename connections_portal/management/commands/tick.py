@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from exports.operations.tick import tick
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         while not stopped.is_set():
             try:
                 tick()
-            except DatabaseError:
+            except Error:
                 # busy or away: the next round does what this one could not
                 logger.warning("tick: the database did not answer", exc_info=True)
                 connection.close()
