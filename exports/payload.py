@@ -103,7 +103,7 @@ def count(engine: Engine, selection: Selection) -> Counts:
     sendable = _number(engine, _rows(engine, selection))
     if selection.kind is Kind.TABLE:
         return Counts(sendable, sendable)
-    selected = _number(engine, _members(engine, selection.source))
+    selected = _number(engine, _members(engine, selection.source).distinct())
     left_out = {NO_PROFILE: selected - sendable} if selected > sendable else {}
     return Counts(selected, sendable, left_out)
 
@@ -125,7 +125,10 @@ def schema(engine: Engine, selection: Selection) -> pa.Schema:
 
 
 def _rows(engine: Engine, selection: Selection) -> Any:
-    """The expression of the rows: every profile with a membership, once; or every row of the table."""
+    """The expression of the rows: every profile with a membership, once; or every row of the table.
+
+    A semi-join asks whether there is a member: making members distinct first would only cost a second hash table.
+    """
     if selection.kind is Kind.TABLE:
         return _sendable(_table(engine, Kind.TABLE, selection.source), selection.fields)
     customers = _table(engine, Kind.TABLE, CUSTOMER)
@@ -139,7 +142,7 @@ def _rows(engine: Engine, selection: Selection) -> Any:
 
 def _members(engine: Engine, segment: str) -> Any:
     members = _table(engine, Kind.SEGMENT, segment)
-    return members.filter(members[CUSTOMER_ID].notnull()).select(CUSTOMER_ID).distinct()
+    return members.filter(members[CUSTOMER_ID].notnull()).select(CUSTOMER_ID)
 
 
 def _sendable(table: Any, fields: Sequence[str]) -> Any:

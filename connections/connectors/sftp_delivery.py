@@ -22,8 +22,9 @@ from connections.connectors.ssh_session import SshSession
 T = TypeVar("T")
 
 # Measured against OpenSSH on one machine: 32 KB blocks with 256 KB unanswered 104 to 215 MB/s, with 2 MB 177 to 208,
-# blocks of the server's own limit (255 KB) with 2 MB 307 to 337; more does not help.
-IN_FLIGHT = 2 * 1024 * 1024
+# blocks of the server's own limit (255 KB) with 2 MB 307 to 337. Whole runs gain from 8 MB (three batches of rows):
+# encoding and sending then wait for each other less, which took a tenth off; 16 MB does no more.
+IN_FLIGHT = 8 * 1024 * 1024
 MAX_BLOCK = 256 * 1024
 MAX_ENTRIES = 10_000
 LITTLE_SPACE = 1024 * 1024
@@ -56,10 +57,18 @@ class SftpFile:
 
     def write(self, data: bytes) -> None:
         """See ``RemoteFile.write``; waits while too much is unanswered."""
-        self._buffer += data
-        while len(self._buffer) >= self._block:
-            self._send(bytes(self._buffer[: self._block]))
-            del self._buffer[: self._block]
+        rest = memoryview(data)
+        if self._buffer:
+            room = self._block - len(self._buffer)
+            self._buffer += rest[:room]
+            rest = rest[room:]
+            if len(self._buffer) == self._block:
+                self._send(bytes(self._buffer))
+                self._buffer.clear()
+        while len(rest) >= self._block:
+            self._send(bytes(rest[: self._block]))
+            rest = rest[self._block :]
+        self._buffer += rest
 
     def finish(self) -> int:
         """See ``RemoteFile.finish``."""
