@@ -19,7 +19,7 @@ from connections_portal import roles
 from connections_portal.management.commands.portal_worker import WORKER
 from connections_portal.models import RunState, Trigger, User
 from connections_portal.roles import Role
-from exports.models import Export, ExportRun, ItemKind
+from exports.models import Export, ExportRun
 from exports.operations.edit import Item, Timing, create_export
 from exports.operations.run import enqueue_run
 from tests.factories import make_connection
@@ -52,15 +52,13 @@ def connect(server: OpenSSH, *, actor: User) -> Connection:
     )
 
 
-def make_export(
-    connection: Connection, name: str, segment: str, fields: tuple[str, ...], *, actor: User
-) -> Export:
-    """An export of one segment's profiles with these fields, not compressed, without a schedule."""
+def make_export(connection: Connection, name: str, item: Item, *, actor: User) -> Export:
+    """An export of one item, not compressed, without a schedule."""
     return create_export(
         name=name,
         connection=connection,
         options={"compression": "none"},
-        items=(Item(kind=ItemKind.SEGMENT, source=segment, fields=fields),),
+        items=(item,),
         schedule=Timing(),
         actor=actor,
     )

@@ -41,21 +41,22 @@ MORE = ", ".join(
 )
 
 
-def write_profiles(folder: Path, profiles: int, *, segment: str, one_of: int) -> None:
-    """So many invented profiles as customer data in ``folder``, every ``one_of``-th a member of the segment."""
+def write_profiles(folder: Path, profiles: int, *, segment: str = "", one_of: int = 1) -> None:
+    """So many invented profiles as customer data in ``folder``; every ``one_of``-th is a member of ``segment``."""
     (folder / "segments").mkdir(parents=True)
     customers = folder / "customer.parquet"
     with duckdb.connect() as database:
         database.execute(ROLL)
-        write(database, PROFILES.format(more=MORE, profiles=profiles), customers)
-        members = f"""
-            SELECT customer_id FROM (
-                SELECT customer_id, file_row_number AS position FROM read_parquet('{customers}')
-            ) WHERE position % {one_of} = 0
-        """
-        write(database, members, folder / "segments" / f"{segment}.parquet")
+        _write(database, PROFILES.format(more=MORE, profiles=profiles), customers)
+        if segment:
+            members = f"""
+                SELECT customer_id FROM (
+                    SELECT customer_id, file_row_number AS position FROM read_parquet('{customers}')
+                ) WHERE position % {one_of} = 0
+            """
+            _write(database, members, folder / "segments" / f"{segment}.parquet")
 
 
-def write(database: duckdb.DuckDBPyConnection, query: str, target: Path) -> None:
+def _write(database: duckdb.DuckDBPyConnection, query: str, target: Path) -> None:
     """The query's rows as a Parquet file, compressed as such files usually are."""
     database.execute(f"COPY ({query}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")

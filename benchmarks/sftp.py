@@ -15,13 +15,15 @@ from django.conf import settings
 from benchmarks import openssh, portal
 from benchmarks.harness import Result, medians_in_turn
 from benchmarks.profiles import FIELDS, MORE_FIELDS, write_profiles
+from connections_portal.customer_data import CUSTOMER
 from connections_portal.models import User
-from exports.models import Export
+from exports.models import Export, ItemKind
+from exports.operations.edit import Item
 
 ROWS = 1_000_000
 TIMES_MORE = 5
-SEGMENT = "everybody"
-COLUMNS = FIELDS + MORE_FIELDS
+# every profile: joining with a segment is what the benchmark ``prepare`` is about
+PROFILES = Item(kind=ItemKind.TABLE, source=CUSTOMER, fields=FIELDS + MORE_FIELDS)
 
 
 def measure(rows: int) -> list[Result]:
@@ -30,10 +32,10 @@ def measure(rows: int) -> list[Result]:
     actor = portal.make_administrator()
     with openssh.running(place / "server") as server:
         connection = portal.connect(server, actor=actor)
-        export = portal.make_export(connection, "Everybody", SEGMENT, COLUMNS, actor=actor)
+        export = portal.make_export(connection, "Everybody", PROFILES, actor=actor)
         peaks = {}
         for size in (rows, TIMES_MORE * rows):
-            write_profiles(place / str(size), size, segment=SEGMENT, one_of=1)
+            write_profiles(place / str(size), size)
             with portal.worker(server, place / str(size)) as worker:
                 worker.carry(export, actor=actor)
                 peaks[size] = worker.peak_mb
