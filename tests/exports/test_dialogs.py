@@ -198,3 +198,16 @@ def test_nothing_new_is_built_on_a_connection_that_is_not_ready(
     answer = client.post(url("duplicate", export), follow=True)
     assert "The export waits for a connection. Add one first." in answer.content.decode()
     assert Export.objects.count() == 1
+
+
+def test_the_page_of_an_export_offers_the_same(
+    client_of: Clients, contributor: User, viewer: User, export: Export
+) -> None:
+    def offered(user: User) -> set[str]:
+        page = client_of(user).get(url("detail", export)).content.decode()
+        return {action for action in ("rename", "schedule", "duplicate") if url(action, export) in page}
+
+    assert offered(contributor) == {"rename", "schedule", "duplicate"}
+    assert offered(viewer) == set()
+    Connection.objects.update(state=State.PAUSED)
+    assert offered(contributor) == {"rename", "schedule"}
