@@ -135,6 +135,14 @@ def test_every_make_target_says_what_it_is_for():
     assert targets == explained, targets - explained
 
 
+def test_every_setting_is_explained():
+    code = (ROOT / "connections_portal" / "settings.py").read_text(encoding="utf-8")
+    names = set(re.findall(r"env_(?:text|bool|int|list)\(\s*\"([A-Z_]+)\"", code))
+    explained = set(re.findall(r"`([A-Z_]+)`", (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")))
+    assert len(names) > 20
+    assert not names - explained, names - explained
+
+
 def test_every_module_of_the_project_package_has_its_layer():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
