@@ -4,6 +4,8 @@
 connection) are not here: see ``connections.permissions``.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,19 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from connections_portal.errors import OperationError
+
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from connections_portal.models import User
+
+
+class LastAdministrator(OperationError):
+    """Nobody would administer the portal any more."""
+
+    def __init__(self) -> None:
+        super().__init__(str(_("Nobody would be an administrator any more. Make somebody else one first.")))
 
 
 class Role(StrEnum):
@@ -108,22 +119,32 @@ def is_viewer(user: "User") -> bool:
     return role_of(user) is Role.VIEWER
 
 
-def administrators(*, lock: bool = False) -> "QuerySet[User]":
-    """Everybody who administers the portal now; ``lock`` lets nobody else make or unmake one in this transaction.
-
-    Whoever takes a role or a person away locks first and looks again afterwards: one has to be left (rule S15).
-    """
+def administrators() -> "QuerySet[User]":
+    """Everybody who administers the portal now."""
     from connections_portal.models import User
 
     group = Group.objects.filter(name=Role.ADMINISTRATOR)
-    if lock:
-        group.select_for_update().first()
     return User.objects.filter(is_active=True).filter(Q(is_superuser=True) | Q(groups__in=group)).distinct()
 
 
-def assign(*, user: "User", role: Role) -> None:
-    """Give the person this role and no other; ``is_staff`` belongs to Support."""
+@contextmanager
+def keeping_an_administrator() -> Iterator[None]:
+    """A transaction in which roles or people may be taken away, one at a time in the whole portal (rule S15).
+
+    Raises LastAdministrator, and undoes everything, if there was an administrator before and there is none after.
+    """
     with transaction.atomic():
+        # the one row that everybody who does this locks; what others did is seen by the questions that follow
+        Group.objects.select_for_update().filter(name=Role.ADMINISTRATOR).first()
+        had_one = administrators().exists()
+        yield
+        if had_one and not administrators().exists():
+            raise LastAdministrator
+
+
+def assign(*, user: "User", role: Role) -> None:
+    """Give the person this role and no other; ``is_staff`` belongs to Support. Raises LastAdministrator."""
+    with keeping_an_administrator():
         groups = Group.objects.filter(name__in=[r.value for r in Role])
         user.groups.remove(*groups)
         user.groups.add(Group.objects.get(name=role.value))

@@ -68,9 +68,12 @@ class Command(BaseCommand):
                     case "add":
                         self._add(options)
                     case "change":
-                        self._change(options)
+                        with roles.keeping_an_administrator():
+                            self._change(options)
                     case _:
                         self._list(options["group"])
+        except roles.LastAdministrator as error:
+            raise CommandError(error.message) from None
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
 
@@ -88,7 +91,6 @@ class Command(BaseCommand):
         self._say(person, made)
 
     def _change(self, options: dict[str, Any]) -> None:
-        had_one = roles.administrators(lock=True).exists()
         person = User.objects.select_for_update().filter(username=options["username"]).first()
         if person is None:
             raise CommandError(f"There is nobody called {options['username']}.")
@@ -101,8 +103,6 @@ class Command(BaseCommand):
         person.save()
         if options["role"]:
             roles.assign(user=person, role=ROLES[options["role"]])
-        if had_one and not roles.administrators().exists():
-            raise CommandError("Nobody would be an administrator any more. Make somebody else one first.")
         made = self._join(person, options["group"])
         person.groups.remove(*_groups(options["leave"]))
         audit.record(
