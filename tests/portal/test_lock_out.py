@@ -12,7 +12,7 @@ from connections_portal.models import AuditEntry, User
 from connections_portal.web import client_address
 from tests.fixtures import PASSWORD
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 HERE, THERE = "198.51.100.1", "203.0.113.9"
 
