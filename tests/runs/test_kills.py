@@ -43,7 +43,9 @@ def watched(at_server: Path) -> Iterator[dict[str, dict[str, int]]]:
     stop = threading.Event()
 
     def look() -> None:
-        while not stop.wait(0.02):
+        last = False
+        while not last:
+            last = stop.wait(0.02)
             for folder in at_server.glob("*/[0-9]*"):
                 if str(folder) not in seen:
                     seen[str(folder)] = {path.name: path.stat().st_size for path in folder.iterdir()}

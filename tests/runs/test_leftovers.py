@@ -32,6 +32,8 @@ from tests.runs.helpers import (
 
 pytestmark = pytest.mark.both_databases
 
+pytestmark = pytest.mark.both_databases
+
 
 def cut(delivery: Delivery) -> tuple[Export, ExportRun]:
     """An export whose run was cut off in mid-file and waits for its next attempt; its folder is at the server."""
@@ -140,6 +142,7 @@ def test_the_folder_of_a_run_under_way_is_no_leftover(delivery: Delivery) -> Non
     later()
     assert tick()["leftovers"] == 0
     assert tidy(connection_id=delivery.connection.pk) == "nothing to do"
+    assert carry(start(delivery.export(name="Other"))) == "successful"
     assert len(left_at(delivery, export)) == 1
     assert carry_again(run) == "successful"
     assert not TemporaryFolder.objects.exists()
