@@ -11,7 +11,7 @@ import tempfile
 import benchmarks
 from benchmarks.harness import Result
 
-NO_BENCHMARKS = {"__main__", "harness", "openssh", "pages_data", "portal", "profiles"}
+NO_BENCHMARKS = {"__main__", "harness", "local_files", "openssh", "pages_data", "portal", "profiles"}
 
 
 def names() -> list[str]:

@@ -5,7 +5,7 @@ form for is made text in the engine: lists and groups of values as JSON, bytes a
 Errors of the data that another attempt may not meet (CustomerDataError) pass through; PayloadError is final.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,9 @@ from connections_portal.customer_data import (
     Kind,
     UnknownItem,
 )
+
+# from one Ibis expression of rows to another
+Prepare = Callable[[Any], Any]
 
 BATCH_ROWS = 10_000
 NO_PROFILE = "no profile"
@@ -113,15 +116,21 @@ def stream(engine: Engine, selection: Selection, batch_rows: int = BATCH_ROWS) -
 
     Raises PayloadError, CustomerDataError.
     """
-    columns(engine, selection)
-    yield from engine.stream(_sql(engine, _rows(engine, selection)), batch_rows)
+    yield from engine.stream(sql(engine, selection), batch_rows)
 
 
 def schema(engine: Engine, selection: Selection) -> pa.Schema:
     """The Arrow schema of the selected rows, also when there are none. Raises PayloadError."""
+    return engine.schema(sql(engine, selection, lambda rows: rows.limit(0)))
+
+
+def sql(engine: Engine, selection: Selection, prepare: Prepare = lambda rows: rows) -> str:
+    """The engine's SQL of the selected rows; ``prepare`` may go on from their Ibis expression (limit, rename, hash).
+
+    Raises PayloadError.
+    """
     columns(engine, selection)
-    limited = _rows(engine, selection).limit(0)
-    return engine.schema(_sql(engine, limited))
+    return _sql(engine, prepare(_rows(engine, selection)))
 
 
 def _rows(engine: Engine, selection: Selection) -> Any:
