@@ -36,7 +36,8 @@ class SetUpForm(forms.Form):
     """Name, access, the type's own fields and agreement.
 
     Two questions are asked of it: ``is_valid`` (everything that *Save* needs of the form) and ``settings_are_valid``
-    (what *Verify* needs). ``cleaned_settings`` and ``typed_secrets`` then hold the result for the draft.
+    (what *Verify* needs). ``cleaned_settings`` and ``typed_secrets`` then hold the result for the draft. Where a
+    setting is wrong, ``right_settings`` are the others: secrets can be kept as soon as the target is among them.
     """
 
     name = forms.CharField(
@@ -82,6 +83,7 @@ class SetUpForm(forms.Form):
         self.expired = expired
         self.url = url
         self.cleaned_settings: dict[str, str] = {}
+        self.right_settings: dict[str, str] = {}
         self.typed_secrets: dict[str, str] = {}
         self._people = {f"person:{p.pk}": p for p in grantable_people()}
         self._groups = {f"group:{g.pk}": g for g in grantable_groups()}
@@ -187,8 +189,10 @@ class SetUpForm(forms.Form):
             self.cleaned_settings = self.connector.clean(
                 {f.key: typed[f.key] for f in self.connector.fields if not f.secret}
             )
+            self.right_settings = self.cleaned_settings
         except InvalidSettings as error:
             self._add(error.errors)
+            self.right_settings = error.cleaned
         self._clean_secrets(typed)
         self._hide_what_was_typed()
         return cleaned
@@ -196,6 +200,7 @@ class SetUpForm(forms.Form):
     def _clean_secrets(self, typed: Mapping[str, str]) -> None:
         settings = self.cleaned_settings or typed
         kept = self._kept()
+        target_known = bool(self.target)
         for field in self.connector.fields:
             if not field.secret or not is_active(field, settings):
                 continue
@@ -205,14 +210,23 @@ class SetUpForm(forms.Form):
                     self.typed_secrets[field.key] = value
                 except InvalidSettings as error:
                     self._add(error.errors)
-            elif field.required and field.key not in kept:
+                    if (
+                        field.key not in error.errors
+                    ):  # wrong together with another one: that one is typed again
+                        self.typed_secrets[field.key] = typed[field.key]
+                if field.key in self.typed_secrets and not target_known:
+                    del self.typed_secrets[field.key]
+                    self._add(
+                        {field.key: _("Type it again once the target is right; it is kept for that only.")}
+                    )
+            elif field.required and field.key not in kept and (target_known or not self._was_kept(field)):
                 self._add({field.key: self._asks_for(field)})
+        for key in self.typed_secrets.keys() & self.errors.keys():
+            del self.typed_secrets[key]
 
     def _kept(self) -> set[str]:
         """Fields whose secret draft or connection holds for the target that is typed now (rule S1)."""
-        if not self.cleaned_settings:
-            return set()
-        target = target_digest(self.connector.key, self.cleaned_settings)
+        target = self.target
         return {
             key
             for owner in self._owners
@@ -220,14 +234,30 @@ class SetUpForm(forms.Form):
         }
 
     @property
+    def target(self) -> str:
+        """The digest of the target that is typed; empty while it is not known."""
+        wanted = [field.key for field in self.connector.fields if field.target]
+        if not self.right_settings or any(key in self.errors for key in wanted):
+            return ""
+        return target_digest(self.connector.key, self.right_settings)
+
+    @property
+    def refused_secrets(self) -> list[str]:
+        """Fields in which a secret was typed that cannot be kept: what was kept before is not meant any more."""
+        typed = [f.key for f in self.connector.fields if f.secret and self.data.get(f.key)]
+        return [key for key in typed if key not in self.typed_secrets]
+
+    @property
     def _owners(self) -> list[Connection | ConnectionDraft]:
         return [owner for owner in (self.draft, self.connection) if owner is not None]
 
     def _asks_for(self, field: Field) -> str:
-        was_kept = any(owner.secrets.filter(field=field.key).exists() for owner in self._owners)
-        if was_kept and self.cleaned_settings:
+        if self._was_kept(field):
             return _("The target has changed, so this has to be typed again.")
         return _("Fill in this field.")
+
+    def _was_kept(self, field: Field) -> bool:
+        return any(owner.secrets.filter(field=field.key).exists() for owner in self._owners)
 
     def _add(self, errors: Mapping[str, str]) -> None:
         for key, message in errors.items():
@@ -286,10 +316,8 @@ class SetUpForm(forms.Form):
         connection = self.connection
         if connection is None or not connection.secrets.filter(field=field.key).exists():
             return ""
-        if self.cleaned_settings:
-            target = target_digest(self.connector.key, self.cleaned_settings)
-            if target != connection.target_digest:
-                return ""
+        if self.is_bound and self.target != connection.target_digest:
+            return ""
         return _("Stored, never shown. Leave it empty to keep it.")
 
     def _address_attrs(self, field: Field, url: str) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from connections.views import detail, discover, edit, help, lists, remove, set_up, share
+from connections.views import detail, discover, edit, lists, remove, set_up, share
+from connections.views import help as help_page
 
 app_name = "connections"
 
@@ -10,7 +11,7 @@ urlpatterns = [
     path("", discover.discover, name="discover"),
     path("enrichment/", lists.enrichment, name="enrichment"),
     path("exports/", lists.exports, name="exports"),
-    path("help/<slug:type_key>/", help.type_help, name="help"),
+    path("help/<slug:type_key>/", help_page.type_help, name="help"),
     path("new/<slug:type_key>/", set_up.set_up, name="set_up"),
     path("<uuid:uuid>/", detail.detail, name="detail"),
     path("<uuid:uuid>/edit/", edit.edit, name="edit"),

@@ -222,7 +222,10 @@ class Connector(ABC):
     @classmethod
     @abstractmethod
     def clean(cls, settings: Mapping[str, str]) -> dict[str, str]:
-        """Normalise what was typed; the same input always gives the same output. Raises InvalidSettings."""
+        """Normalise what was typed; the same input always gives the same output.
+
+        Raises InvalidSettings with what is wrong and, as ``cleaned``, with what is right.
+        """
 
     @classmethod
     @abstractmethod

@@ -55,11 +55,15 @@ class TryLater(ConnectorError):
 
 
 class InvalidSettings(Exception):
-    """What was typed cannot be right; ``errors`` maps a field's key to one sentence."""
+    """What was typed cannot be right; ``errors`` maps a field's key to one sentence.
 
-    def __init__(self, errors: Mapping[str, str]) -> None:
+    ``cleaned`` holds the settings that are right, so that secrets typed beside a wrong one can be kept.
+    """
+
+    def __init__(self, errors: Mapping[str, str], cleaned: Mapping[str, str] | None = None) -> None:
         super().__init__("; ".join(errors.values()))
         self.errors = dict(errors)
+        self.cleaned = dict(cleaned or {})
 
 
 def printable(text: str) -> str:

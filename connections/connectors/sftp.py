@@ -182,7 +182,7 @@ class Sftp(Connector):
         except ValueError as error:
             errors["export_folder"] = str(error)
         if errors:
-            raise InvalidSettings(errors)
+            raise InvalidSettings(errors, cleaned)
         return cleaned
 
     @classmethod

@@ -71,7 +71,7 @@ def clean_private_key(text: str, passphrase: str) -> str:
 
     Raises InvalidSettings at ``private_key`` or ``passphrase`` with one sentence that says what to do.
     """
-    text = "\n".join(line.strip() for line in text.strip().splitlines())
+    text = _plain(text)
     if not text:
         raise InvalidSettings({"private_key": N_("Paste the private key.")})
     if len(text.encode()) > MAX_BYTES:
@@ -85,7 +85,7 @@ def clean_private_key(text: str, passphrase: str) -> str:
 
 def open_private_key(text: str, passphrase: str) -> asyncssh.SSHKey:
     """The key, ready to sign in with. Raises InvalidSettings as ``clean_private_key``."""
-    block = _BLOCK.search(text)
+    block = _BLOCK.search(_plain(text))
     if not block:
         raise InvalidSettings({"private_key": _NOT_A_KEY})
     protected = _is_protected(block[1], block[2])
@@ -106,6 +106,10 @@ def open_private_key(text: str, passphrase: str) -> asyncssh.SSHKey:
         raise InvalidSettings({"private_key": _UNREADABLE}) from None
     _check_kind(key)
     return key
+
+
+def _plain(text: str) -> str:
+    return "\n".join(line.strip() for line in text.strip().splitlines())
 
 
 def _check_kind(key: asyncssh.SSHKey) -> None:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from connections import connectors, consent, secret_store
 from connections.models import Access, Connection, ConnectionDraft, State
-from connections.operations.drafts import could_not_be_reached, is_verified
+from connections.operations.drafts import could_not_be_reached, is_verified, require_secrets
 from connections.sharing import set_grants
 from connections_portal import audit
 from connections_portal.errors import OperationError
@@ -34,14 +34,16 @@ def create_connection(
     ``name`` is cleaned; ``wording_hash`` is that of the text that was shown. ``unverified`` keeps the work although
     the service did not answer: such a connection runs nothing and is offered to nobody until it is verified.
 
-    Raises OperationError with every missing part at its field (``name``, ``verify``, ``agree``); the draft then stays. Otherwise connection, secrets, consent,
-    grants and audit are written and the draft is gone.
+    Raises OperationError with every missing part at its field (``name``, ``verify``, ``agree``); the draft then stays.
+    Otherwise connection, secrets, consent, grants and audit are written and the draft is gone.
     """
     try:
         with transaction.atomic():
             if draft is not None:
                 draft = ConnectionDraft.objects.select_for_update().filter(pk=draft.pk).first()
             missing = still_missing(draft, agreed=agreed)
+            if draft is not None:
+                require_secrets(draft)
             if unverified and draft is not None and could_not_be_reached(draft):
                 missing.pop("verify", None)
             if draft is not None and _is_taken(name, draft.type_key):
@@ -114,6 +116,7 @@ def _create(
         "connection.created",
         actor=actor,
         target=connection,
+        draft=str(draft.uuid),
         type=connection.type_key,
         target_digest=connection.target_digest,
         consent=str(connection.consent.uuid),

@@ -2,10 +2,11 @@
 
 import datetime as dt
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from threading import BoundedSemaphore
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -51,8 +52,8 @@ def keep_draft(
 
     ``cleaned`` are settings as the connector's ``clean`` returns them, ``secrets`` only what was typed in this request,
     ``form`` the rest of the form. When the target changes, kept secrets, host key and verification go (rule S1); an
-    edit that comes back to the connection's own target has its host key and secrets again. Raises OperationError at a
-    required secret's field that is neither typed nor kept for this target, and Stale when the draft is gone.
+    edit that comes back to the connection's own target has its host key and secrets again. Raises Stale when the draft
+    is gone.
     """
     now = now or timezone.now()
     target = secret_store.target_digest(type_key, cleaned)
@@ -84,23 +85,38 @@ def keep_draft(
                 if secret_store.revisions(draft) != before:
                     _forget_verification(draft)
         draft.save()
-        present = {secret.field for secret in secret_store.in_effect(draft)}
-        missing = {
-            f.key: _("Type it; it is kept for this set-up.")
-            for f in connector.fields
-            if f.key in active and f.required and f.key not in present
-        }
-        if missing:
-            raise OperationError(_("Something is missing."), fields=missing)
     return draft
+
+
+def require_secrets(draft: ConnectionDraft) -> None:
+    """Raise OperationError at each required secret's field that is neither typed nor kept for the draft's target."""
+    connector = connectors.get(draft.type_key)
+    assert connector is not None
+    present = {secret.field for secret in secret_store.in_effect(draft)}
+    missing = {
+        f.key: _("Type it; it is kept for this set-up.")
+        for f in connector.fields
+        if f.secret and f.required and is_active(f, draft.settings) and f.key not in present
+    }
+    if missing:
+        raise OperationError(_("Something is missing."), fields=missing)
+
+
+def forget_secrets(*, draft: ConnectionDraft, fields: Collection[str]) -> None:
+    """Delete what the draft keeps in these fields: something else was typed there since, and could not be kept."""
+    draft.secrets.filter(field__in=fields).delete()
 
 
 def _locked(draft: ConnectionDraft) -> ConnectionDraft:
     """The draft as it is now, locked. Raises Stale when it was saved or has ended meanwhile."""
     locked = ConnectionDraft.objects.select_for_update().filter(pk=draft.pk).first()
     if locked is None:
-        raise Stale(_("This was saved or has ended meanwhile. Look at the list of connections."))
+        raise _gone()
     return locked
+
+
+def _gone() -> Stale:
+    return Stale(_("This was saved or has ended meanwhile. Look at the list of connections."))
 
 
 def _forget_verification(draft: ConnectionDraft) -> None:
@@ -130,10 +146,13 @@ def is_verified(draft: ConnectionDraft, *, now: dt.datetime | None = None) -> bo
 def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None = None) -> ConnectionDraft:
     """Run the verification steps of what the draft holds and store how each ended.
 
-    Ends at *Server identity* while the server's key is not trusted. Raises TooMany above the limits of rule S20, and
-    Stale when the draft was changed, saved or ended meanwhile.
+    Ends at *Server identity* while the server's key is not trusted. Raises OperationError at a secret that is missing,
+    TooMany above the limits of rule S20, and Stale when the draft was changed, saved or ended meanwhile.
     Must not be called inside a transaction: it waits for the service.
     """
+    if not ConnectionDraft.objects.filter(pk=draft.pk).exists():
+        raise _gone()
+    require_secrets(draft)
     if not _slots.acquire(blocking=False):
         raise TooMany(_("Two other verifications are running. Try again in a few seconds."))
     try:
@@ -259,6 +278,18 @@ def trust_server(*, draft: ConnectionDraft, fingerprint: str, actor: User) -> Co
             host=draft.target_digest,
         )
     return verify_draft(draft=draft, actor=actor)
+
+
+def saved_from(text: str, *, actor: User) -> UUID | None:
+    """The connection that ``actor`` saved from the draft with this uuid, None where there is none."""
+    try:
+        draft = str(UUID(text))
+    except ValueError:
+        return None
+    saved = AuditEntry.objects.filter(
+        action__in=["connection.created", "connection.edited"], actor_id=actor.pk, details__draft=draft
+    ).first()
+    return saved.object_uuid if saved else None
 
 
 def purge_drafts(*, now: dt.datetime | None = None) -> int:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from connections import connectors, consent, dependents, secret_store
 from connections.models import Connection, ConnectionDraft, State
-from connections.operations.drafts import could_not_be_reached, is_verified
+from connections.operations.drafts import could_not_be_reached, is_verified, require_secrets
 from connections_portal import audit
 from connections_portal.errors import OperationError, Stale
 from connections_portal.models import User
@@ -49,6 +49,8 @@ def edit_connection(
             locked = lock(connection, version)
             if draft is not None:
                 draft = ConnectionDraft.objects.select_for_update().filter(pk=draft.pk).first()
+            if draft is not None:
+                require_secrets(draft)
             edit = _Edit(locked, draft, settings, agreement, unverified=unverified, resume=resume)
             missing = edit.missing()
             if _is_taken(name, locked):
@@ -154,6 +156,7 @@ class _Edit:
             "connection.edited",
             actor=actor,
             target=connection,
+            draft=str(draft.uuid) if draft is not None else "",
             changed=changed,
             target_changed=self.moves,
             target_digest=connection.target_digest,

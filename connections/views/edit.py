@@ -16,7 +16,7 @@ from connections.forms import SetUpForm
 from connections.models import Connection
 from connections.operations.edit import Agreement, edit_connection
 from connections.operations.pause import pause_connection, withdraw_consent
-from connections.views.flow import answer, keep, page, version_of
+from connections.views.flow import answer, keep, keep_what_is_right, page, version_of
 from connections.views.lists import target_of
 from connections_portal.errors import OperationError, Stale
 from connections_portal.models import User
@@ -44,7 +44,9 @@ def _save(request: PortalRequest, form: SetUpForm) -> HttpResponse:
     status, stale = 422, ""
     try:
         if form.settings_are_valid and (form.draft is not None or form.changes_settings):
-            form.draft = keep(request, form)
+            keep(request, form)
+        elif not form.settings_are_valid:
+            keep_what_is_right(request, form)
         if form.is_valid():
             edit_connection(
                 connection=connection,

@@ -17,13 +17,16 @@ from connections.forms import SetUpForm
 from connections.models import Connection, ConnectionDraft, State
 from connections.operations.drafts import (
     could_not_be_reached,
+    forget_secrets,
     is_verified,
     keep_draft,
+    require_secrets,
+    saved_from,
     trust_server,
     verify_draft,
 )
 from connections.views.steps import for_operator, shown_steps, type_facts
-from connections_portal.errors import OperationError
+from connections_portal.errors import OperationError, Stale
 from connections_portal.web import PortalRequest, go_to, is_fragment
 
 # How a form that needs a connection gets it back (see exports.views.form).
@@ -46,6 +49,9 @@ def answer(
     form = _form(request, connector, connection, initial)
     if request.method != "POST":
         return page(request, form)
+    if form.expired and (saved := saved_from(request.POST.get("draft", ""), actor=request.user)):
+        # pressed twice, or left open in a second window
+        return go_to(request, reverse("connections:detail", args=[saved]))
     match request.POST.get("action", ""):
         case "terms":
             return _terms(request, form)
@@ -61,12 +67,19 @@ def _form(
     connection: Connection | None,
     initial: Mapping[str, Any] | None,
 ) -> SetUpForm:
-    """Filled from what is posted, or from the draft. An expired draft counts as none; a GET leaves it to ``tick``."""
+    """Filled from what is posted, or from the draft. An expired draft counts as none; a GET leaves it to ``tick``.
+
+    So does one that is not there any more, or that is somebody else's, when it is posted; in an address it is 404.
+    """
     data = request.POST if request.method == "POST" else None
     named = (request.GET if data is None else data).get("draft", "")
     draft = _draft(request, connector, connection, named)
     expired = draft is not None and draft.expires_at <= timezone.now()
-    if draft is not None and expired:
+    if named and draft is None:
+        if data is None:
+            raise Http404
+        expired = True
+    elif draft is not None and expired:
         if data is not None:
             draft.delete()
         draft = None
@@ -84,19 +97,16 @@ def _form(
 def _draft(
     request: PortalRequest, connector: type[Connector], connection: Connection | None, text: str
 ) -> ConnectionDraft | None:
-    """The person's own draft for this very form, None where none is named; another's or an unknown one is 404."""
+    """The person's own draft for this very form, None where there is no such one."""
     if not text:
         return None
     try:
         uuid = UUID(text)
     except ValueError:
-        raise Http404 from None
-    draft = ConnectionDraft.objects.filter(
+        return None
+    return ConnectionDraft.objects.filter(
         uuid=uuid, type_key=connector.key, created_by=request.user, connection=connection
     ).first()
-    if draft is None:
-        raise Http404
-    return draft
 
 
 def _url(
@@ -133,6 +143,7 @@ def _verify(request: PortalRequest, form: SetUpForm, action: str) -> HttpRespons
     """Keep what was typed, then verify it, or trust the server and verify to the end."""
     draft = form.draft
     if not form.settings_are_valid:
+        keep_what_is_right(request, form)
         _forget_errors_of_save(form)
         return page(request, form, status=422)
     error, status = "", 200
@@ -163,16 +174,37 @@ def _verify(request: PortalRequest, form: SetUpForm, action: str) -> HttpRespons
 
 
 def keep(request: PortalRequest, form: SetUpForm) -> ConnectionDraft:
-    """Write what is typed to the draft; raises what ``keep_draft`` does."""
+    """Write what is typed to the draft; raises Stale, and OperationError at a secret that is missing."""
+    form.draft = _keep(request, form, form.cleaned_settings)
+    require_secrets(form.draft)
+    return form.draft
+
+
+def _keep(request: PortalRequest, form: SetUpForm, cleaned: Mapping[str, str]) -> ConnectionDraft:
     return keep_draft(
         draft=form.draft,
         type_key=form.connector.key,
         connection=form.connection,
-        cleaned=form.cleaned_settings,
+        cleaned=cleaned,
         secrets=form.typed_secrets,
         form=form.kept_form(),
         actor=request.user,
     )
+
+
+def keep_what_is_right(request: PortalRequest, form: SetUpForm) -> None:
+    """Keep typed secrets although another field is wrong, as long as the target is right (rule S1)."""
+    if form.draft is not None and form.refused_secrets:
+        forget_secrets(draft=form.draft, fields=form.refused_secrets)
+    if not form.target or not form.typed_secrets:
+        return
+    same = form.draft is not None and form.draft.target_digest == form.target
+    before = form.draft.settings if form.draft is not None and same else {}
+    try:
+        form.draft = _keep(request, form, {**before, **form.right_settings})
+    except Stale as gone:
+        form.draft = None
+        form.add_error(None, gone.message)
 
 
 def _forget_errors_of_save(form: SetUpForm) -> None:

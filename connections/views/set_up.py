@@ -15,7 +15,7 @@ from connections.connectors.base import Connector
 from connections.forms import SetUpForm
 from connections.models import Access, Connection
 from connections.operations.create import create_connection, still_missing
-from connections.views.flow import CHOSEN, RETURN_TO, answer, keep, page
+from connections.views.flow import CHOSEN, RETURN_TO, answer, keep, keep_what_is_right, page
 from connections_portal.errors import OperationError
 from connections_portal.names import MAX_LENGTH
 from connections_portal.roles import Role
@@ -66,10 +66,13 @@ def _save(request: PortalRequest, form: SetUpForm) -> HttpResponse:
     status = 422
     if form.settings_are_valid:
         try:
-            form.draft = draft = keep(request, form)
+            draft = keep(request, form)
         except OperationError as refused:
             status = refused.status
             missing |= refused.fields or {"verify": refused.message}
+    else:
+        keep_what_is_right(request, form)
+        draft = form.draft
     if form.is_valid() and not missing:
         try:
             connection = create_connection(

@@ -270,7 +270,11 @@ def test_saved_in_another_window_meanwhile(plain: SetUp) -> None:
         keep_draft(draft=draft, type_key="sftp", cleaned=draft.settings, secrets={}, form={}, actor=user)
     # the page that was left open
     plain.url = SET_UP
-    assert plain.save().status_code == 404
+    answer = plain.save()
+    connection = Connection.objects.get()
+    assert (answer.status_code, answer["Location"]) == (
+        303, reverse("connections:detail", args=[connection.uuid]),
+    )  # fmt: skip
     assert Connection.objects.count() == 1
 
 

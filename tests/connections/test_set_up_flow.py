@@ -310,10 +310,14 @@ def test_a_draft_belongs_to_whoever_made_it(
     pane.press("verify")
     other = client_of(make_person("otto", Role.ADMINISTRATOR))
     for action in ("verify", "trust", "save"):
-        assert other.post(URL, pane.form | {"action": action}).status_code == 404
+        answer = other.post(URL, pane.form | {"action": action, "password": ""})
+        assert answer.status_code == 422
+        assert pane.form["draft"] not in answer.content.decode()
     assert other.get(f"{URL}?draft={pane.form['draft']}").status_code == 404
     for junk in ("x", "00000000-0000-4000-8000-000000000000", "\x00"):
-        assert pane.client.post(URL, pane.form | {"action": "save", "draft": junk}).status_code == 404
+        answer = pane.client.post(URL, pane.form | {"action": "save", "draft": junk, "password": ""})
+        assert answer.status_code == 422
+        assert "Newsletter, sandbox" in answer.content.decode()
     assert pane.client.get("/settings/connections/new/telepathy/").status_code == 404
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from connections import secret_store
 from connections.models import Connection
-from connections.operations.drafts import keep_draft
+from connections.operations.drafts import keep_draft, verify_draft
 from connections_portal.errors import OperationError
 from connections_portal.models import AuditEntry, User
 from tests.factories import SETTINGS, make_connection, make_draft
@@ -27,8 +27,9 @@ def test_a_secret_is_refused_for_another_target(admin: User) -> None:
 def test_a_changed_target_asks_for_the_secret_again(admin: User) -> None:
     draft = make_draft(actor=admin)
     elsewhere = {**draft.settings, "hostname": "elsewhere.example.com"}
+    draft = keep_draft(draft=draft, type_key="sftp", cleaned=elsewhere, secrets={}, form={}, actor=admin)
     with pytest.raises(OperationError) as refused:
-        keep_draft(draft=draft, type_key="sftp", cleaned=elsewhere, secrets={}, form={}, actor=admin)
+        verify_draft(draft=draft, actor=admin)
     assert set(refused.value.fields) == {"password"}
 
 

@@ -50,8 +50,10 @@ def test_somebody_elses_set_up_is_an_unknown_one(admin: User, client_of: Clients
     other = client_of(make_person("otto", Role.ADMINISTRATOR))
     for uuid in (draft.uuid, uuid4()):
         assert other.get(f"{SET_UP}?draft={uuid}").status_code == 404
-        for action in ("verify", "trust", "save", "terms"):
-            assert other.post(SET_UP, {"draft": str(uuid), "action": action}).status_code == 404
+        for action in ("verify", "trust", "save"):
+            answer = other.post(SET_UP, {"draft": str(uuid), "action": action})
+            assert answer.status_code == 422
+            assert str(uuid) not in answer.content.decode()
     assert client_of(admin).get(f"{SET_UP}?draft={draft.uuid}").status_code == 200
     assert ConnectionDraft.objects.get().form == {}
 
