@@ -29,6 +29,7 @@ from django.utils.translation import ngettext
 from connections.connectors import CONNECTORS
 from connections.models import State
 from connections.permissions import can_edit as can_edit_connections
+from connections_portal import roles
 from connections_portal.models import ACTIVE_STATES, RunState, User
 from connections_portal.names import name_key
 from exports.forms import type_name
@@ -128,9 +129,11 @@ def found(want: Wanted, user: User) -> QuerySet[Export, int]:
         exports = exports.filter(connection__uuid=want.connection)
     descending = want.sort.startswith("-")
     keys = SORTS[want.sort.removeprefix("-")]
+    order = [F("name_key").desc() if descending and not keys else F("name_key").asc()]
+    if keys == ("can_edit",) and not roles.is_contributor(user):
+        keys = ()  # the same for every export, and PostgreSQL refuses to order by a constant
     exports = _with_columns(exports, keys, user)
-    order = [_ordered(key, descending) for key in keys]
-    order.append(F("name_key").desc() if descending and not keys else F("name_key").asc())
+    order = [*(_ordered(key, descending) for key in keys), *order]
     return exports.order_by(*order).values_list("pk", flat=True)
 
 

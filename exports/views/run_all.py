@@ -18,7 +18,7 @@ from exports.operations.run import enqueue_run
 from exports.permissions import EDITING_ROLES, with_edit_right
 from exports.views.bulk import queued_phrase
 
-MOST = 500
+MOST = 300
 NAMED = 5
 
 

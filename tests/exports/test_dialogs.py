@@ -19,7 +19,7 @@ from exports.operations.edit import Timing
 from exports.permissions import NotAllowed
 from tests.exports.conftest import LOYAL, ORDERS
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 Clients = Callable[[User | None], Client]
 Make = Callable[..., Export]

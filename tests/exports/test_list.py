@@ -264,6 +264,8 @@ def test_every_column_sorts_both_ways(
     assert "".join(names(get(client, "sort=-type"))) == "Abc"  # one type: by name
     assert "".join(names(get(client, "sort=-refreshed"))) == "Abc"  # what never ran stays last
     assert 'aria-sort="descending"' in get(client, "sort=-name")
+    for way in ("permissions", "-permissions"):
+        assert "".join(names(get(client_of(admin), f"sort={way}"))) == "Abc"  # the same for all: by name
 
 
 def test_pages_and_queries_do_not_grow_with_the_exports(
