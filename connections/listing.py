@@ -107,14 +107,14 @@ def _says(word: str, types: Sequence[type[Connector]]) -> Q:
 
 
 def _leads_to(word: str, types: Sequence[type[Connector]]) -> Q:
-    """Whether the settings that make the target contain the word, or each part of a whole address."""
+    """Whether the settings that make the target contain the word, or each part of an address (all do of ``sftp://``)."""
     parts = [part for part in word.rpartition("://")[2].split("/", 1) if part]
     condition = Q()
     for connector in types:
         keys = [f.key for f in connector.fields if f.kind is FieldKind.TEXT and not f.account]
-        leads = _contained(word, keys)
+        leads = reduce(and_, (_contained(part, keys) for part in parts), Q())
         if parts:
-            leads |= reduce(and_, (_contained(part, keys) for part in parts))
+            leads |= _contained(word, keys)
         condition |= Q(type_key=connector.key) & leads
     return condition
 
