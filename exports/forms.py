@@ -111,7 +111,8 @@ class ExportForm(ScheduleForm):
 
     def _add_options(self) -> None:
         connector = connectors.get(self.type_key)
-        for option in connector.export_options if connector else ():
+        self._options = connector.export_options if connector else ()
+        for option in self._options:
             self.fields[f"option_{option.key}"] = _option_field(option)
 
     @property
@@ -164,6 +165,10 @@ class ExportForm(ScheduleForm):
     def clean(self) -> dict[str, Any]:
         """Check what is sent, and when."""
         super().clean()
+        for option in self._options:  # left out: saved before the connection's options were on the page
+            name = f"option_{option.key}"
+            if option.default and not self.cleaned_data.get(name, option.default):
+                self.cleaned_data[name] = option.default
         items = self.ticked("items")
         if error := form_items.items_error(self.sources, items):
             self.add_error("items", error)
@@ -185,7 +190,7 @@ def _option_field(option: Field) -> forms.Field:
         "label": gettext(option.label),
         "help_text": gettext(option.help) if option.help else "",
         "initial": option.default,
-        "required": option.required,
+        "required": option.required and not option.default,
     }
     if option.choices:
         return forms.ChoiceField(

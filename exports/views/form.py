@@ -27,7 +27,7 @@ from exports.permissions import EDITING_ROLES, VIEWING_ROLES, NotAllowed
 from exports.sources import load as load_sources
 from exports.views.connection import connections_for
 from exports.views.detail import summary
-from exports.views.lists import administrators
+from exports.views.lists import administrators, nothing_shared
 from exports.views.loading import load, why_not
 from exports.views.runs import run_url
 
@@ -240,7 +240,7 @@ def _page(
         "url": _url(export),
         "cancel_url": reverse("exports:detail", args=[export.uuid]) if export else reverse("exports:list"),
         "type_name": type_name(export.type_key) if export else "",
-        "nothing_shared": not administers and not form.connections and not read_only,
+        "nothing_shared": nothing_shared(request.user) if not form.connections and not read_only else "",
         "administrators": administrators() if not administers and not read_only else [],
         "add_types": [{"key": c.key, "name": type_name(c.key), "url": set_up_url(c.key)} for c in types]
         if administers and not read_only

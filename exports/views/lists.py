@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.http import HttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from connections.connectors import CONNECTORS
@@ -25,7 +26,9 @@ from exports.status import FILTERS
 def list_exports(request: PortalRequest) -> HttpResponse:
     """Every export, searched, filtered, ordered and paged by the address."""
     want = listing.wanted(request.GET, request.user)
-    page = web.paginate(request, listing.found(want, request.user))
+    found = listing.found(want, request.user)
+    # a search looks at every export: asked for all ids it need not be repeated to count them
+    page = web.paginate(request, list(found) if want.text or want.status else found)
     context: dict[str, Any] = {
         "page_obj": page,
         "rows": listing.rows(listing.page(page.object_list, request.user), timezone.now()),
@@ -45,15 +48,21 @@ def _around(user: User, want: listing.Wanted) -> dict[str, Any]:
         "statuses": FILTERS,
         "connection": Connection.objects.filter(uuid=want.connection).first() if want.connection else None,
         "waiting": Export.objects.filter(connection__isnull=True).count(),
-        "administrators": administrators() if lacks_connection(user) else [],
+        "nothing_shared": (nothing := nothing_shared(user)),
+        "administrators": administrators() if nothing else [],
     }
 
 
-def lacks_connection(user: User) -> bool:
-    """Whether this is a contributor with whom no connection is shared."""
+def nothing_shared(user: User) -> str:
+    """Why a contributor has no connection to build an export on; empty for one who has, and for everybody else."""
     if not roles.is_contributor(user):
-        return False
-    return not Connection.objects.filter(state=State.READY).usable_by(user).exists()
+        return ""
+    states = set(Connection.objects.usable_by(user).values_list("state", flat=True))
+    if State.READY in states:
+        return ""
+    if states:
+        return _("No connection that is shared with you can be used at present. Ask an administrator:")
+    return _("No connection has been shared with you. Ask an administrator:")
 
 
 def administrators() -> list[str]:

@@ -17,7 +17,7 @@ from connections_portal.web import PortalRequest, paginate, role_required
 from exports.forms import ExportForm
 from exports.sources import Sources
 from exports.views.connection import connections_for
-from exports.views.lists import administrators
+from exports.views.lists import administrators, nothing_shared
 
 
 @require_safe
@@ -61,7 +61,7 @@ def _as_seen_by(person: User) -> dict[str, Any]:
         "person": person,
         "form": form,
         "offered": offered,
-        "nothing_shared": not offered,
+        "nothing_shared": nothing_shared(person),
         "administrators": administrators(),
         "waiting": [
             _("%(name)s: %(state)s") % {"name": connection.name, "state": connection.get_state_display()}

@@ -347,3 +347,11 @@ def test_without_script_from_another_form_and_back(plain: SetUp) -> None:
 
 def test_cancel_leads_to_discover(plain: SetUp) -> None:
     assert f'<a class="btn" href="{reverse("connections:discover")}" data-close>Cancel</a>' in plain.page
+
+
+def test_the_page_of_its_own_keeps_its_heading(client_of: Clients, admin: User) -> None:
+    page = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{SET_UP}"}
+    pane = {"HX-Request": "true", "HX-Current-URL": "http://testserver/settings/connections/"}
+    client = client_of(admin)
+    assert "<h1>Set up SFTP connection</h1>" in client.post(SET_UP, headers=page).content.decode()
+    assert "<h1>" not in client.post(SET_UP, headers=pane).content.decode()

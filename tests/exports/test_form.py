@@ -302,3 +302,21 @@ def test_customer_data_that_cannot_be_read_loses_nothing(
     assert 'value="Typed"' in text(answer)
     assert ticked(text(answer), "items", "segment:loyal")
     assert export.items.get().fields == ["customer_id", "email"]
+
+
+def test_saved_before_the_options_were_on_the_page(
+    connection: Connection, contributor: User, client_of: Clients
+) -> None:
+    form = filled(connection, option_compression=None, option_delimiter=None)
+    assert client_of(contributor).post(NEW, form).status_code == 303
+    assert Export.objects.get().options == {"compression": "gzip", "delimiter": "comma"}
+
+
+def test_a_shared_connection_that_cannot_be_used_is_not_called_unshared(
+    connection: Connection, contributor: User, client_of: Clients
+) -> None:
+    Connection.objects.update(state="needs_attention")
+    for url in (NEW, reverse("exports:list")):
+        page = text(client_of(contributor).get(url))
+        assert "No connection that is shared with you can be used at present. Ask an administrator:" in page
+        assert "has been shared with you" not in page

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from connections.models import Connection, ConnectionUserObjectPermission
 from connections.operations.attention import mark_needs_attention
-from connections.views.set_up import CHOSEN, RETURN_TO
+from connections.views.flow import CHOSEN, RETURN_TO
 from connections_portal.models import AuditEntry, User
 from exports.models import Export, ScheduleKind
 from exports.operations.connection import detach_connection

@@ -54,7 +54,7 @@ def test_what_is_shared_and_not_ready_is_told_apart(
 ) -> None:
     Connection.objects.update(state=State.NEEDS_ATTENTION)
     page = text(see_as(client_of(admin), contributor))
-    assert "No connection has been shared with you." in page
+    assert "No connection that is shared with you can be used at present." in page
     assert "Shared, not offered" in page
     assert f"{connection.name}: Needs attention" in page
 
