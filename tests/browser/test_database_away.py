@@ -1,4 +1,4 @@
-"""The database is locked while somebody saves: they are told, what they typed stays, and it goes through a bit later."""
+"""The database is locked while somebody saves: they are told, what they typed stays, and it goes through soon after."""
 
 import re
 import sqlite3
