@@ -19,7 +19,7 @@ from tests.connections.test_edit import ALL_OK, Edit, facts
 from tests.connectors.servers import SandboxFactory, Server, free_port
 from tests.runs.helpers import carry, connect, make_export, start
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+pytestmark = pytest.mark.django_db(transaction=True)
 Clients = Callable[[User | None], Client]
 DAILY = Timing(kind=ScheduleKind.DAY, local_time=dt.time(6), zone="Europe/Madrid")
 

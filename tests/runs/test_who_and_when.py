@@ -16,8 +16,6 @@ from exports.models import Export, ExportRun
 from exports.operations.run import CannotRun
 from tests.runs.helpers import Delivery, carry, connect, start
 
-pytestmark = pytest.mark.both_databases
-
 
 def detached(delivery: Delivery) -> None:
     Export.objects.update(connection=None)

@@ -26,8 +26,6 @@ from tests.runs.helpers import (
     write_events,
 )
 
-pytestmark = pytest.mark.both_databases
-
 
 def touch_later(path: Path) -> None:
     """Give the file another modification time, as a program that writes it does."""
