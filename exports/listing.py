@@ -177,6 +177,9 @@ def _with_status(exports: QuerySet[Export], status: str) -> QuerySet[Export]:
     exports = exports.filter(connection__isnull=False)
     if status == "not_started":
         return exports.filter(~Exists(_runs()))
+    if status == "processing":
+        active = ExportRun.objects.filter(state__in=ACTIVE_STATES)  # a run under way is the last one
+        return exports.filter(pk__in=active.values("export"))
     return exports.annotate(last_rank=_last_rank()).filter(last_rank=_RANKS[status])
 
 

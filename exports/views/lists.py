@@ -29,26 +29,28 @@ def list_exports(request: PortalRequest) -> HttpResponse:
     found = listing.found(want, request.user)
     # a search looks at every export: asked for all ids it need not be repeated to count them
     page = web.paginate(request, list(found) if want.text or want.status else found)
+    rows = listing.rows(listing.page(page.object_list, request.user), timezone.now())
     context: dict[str, Any] = {
         "page_obj": page,
-        "rows": listing.rows(listing.page(page.object_list, request.user), timezone.now()),
+        "rows": rows,
         "want": want,
         "sort": want.sort,
         "may_create": may_create(request.user),
     }
     if not web.is_fragment(request):
-        context |= _around(request.user, want)
+        context |= _around(request.user, want, rows)
     return web.page_or_fragment(request, "exports/list.html", "exports/_table.html", context)
 
 
-def _around(user: User, want: listing.Wanted) -> dict[str, Any]:
+def _around(user: User, want: listing.Wanted, rows: list[listing.Row]) -> dict[str, Any]:
     """What stands around the table: filters, how many wait, and whom to ask for a connection."""
+    builds = any(row.may_duplicate for row in rows)  # seen already, so it need not be asked
     return {
         "types": sorted(((c.key, type_name(c.key)) for c in CONNECTORS), key=lambda entry: entry[1]),
         "statuses": FILTERS,
         "connection": Connection.objects.filter(uuid=want.connection).first() if want.connection else None,
         "waiting": Export.objects.filter(connection__isnull=True).count(),
-        "nothing_shared": (nothing := nothing_shared(user)),
+        "nothing_shared": (nothing := "" if builds else nothing_shared(user)),
         "administrators": administrators() if nothing else [],
     }
 
