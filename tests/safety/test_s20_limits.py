@@ -122,7 +122,7 @@ def test_two_at_a_time(
             assert not drafts._slots.acquire(blocking=False)
             page = SetUp(client_of(admin), htmx=True).fill(server)
             before = AuditEntry.objects.count()
-            assert page.verify().status_code == 422
+            assert page.verify().status_code == 429
             assert verify_error(page.page).startswith("Two other verifications are running.")
             assert AuditEntry.objects.count() == before
             # what was typed is kept, and works as soon as there is a place
