@@ -74,9 +74,13 @@ def task_lines(run: ExportRun, tasks: Iterable[ExportTask], now: datetime) -> li
 def _task_line(run: ExportRun, task: ExportTask, now: datetime) -> TaskLine:
     running = run.is_active and task.state == TaskState.RUNNING
     stopped = not run.is_active and task.state in (TaskState.RUNNING, TaskState.WAITING)
+    if run.state == RunState.CANCELED and task.state == TaskState.FAILED:
+        stopped = True  # nothing failed: somebody ended it
     kind = {TaskState.DONE.value: "ok", TaskState.FAILED.value: "bad"}.get(
         task.state, "run" if running else "idle"
     )
+    if stopped:
+        kind = "idle"
     return TaskLine(
         label=label_of(task.source),
         kind=kind,

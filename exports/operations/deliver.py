@@ -60,6 +60,7 @@ def send(run: ExportRun, lease: Lease, delivery: FileDelivery, engine: Engine) -
     temporary = _temporary_folder(run, lease)
     try:
         _prepare_folder(run, lease, delivery, engine, tasks, temporary)
+        _count(run, lease, engine, tasks)
         for task, table in zip(tasks, names, strict=True):
             if task.state != TaskState.DONE:
                 _Item(run, lease, delivery, engine, task, temporary, table, gzipped, delimiter).send()
@@ -76,6 +77,20 @@ def send(run: ExportRun, lease: Lease, delivery: FileDelivery, engine: Engine) -
         # all that was written is worth nothing
         leftovers.discard_own(run, delivery)
         raise
+
+
+def _count(run: ExportRun, lease: Lease, engine: Engine, tasks: list[ExportTask]) -> None:
+    """Say how much there is before the first item begins; what cannot be read fails when its turn comes."""
+    for task in tasks if len(tasks) > 1 else ():
+        if task.state == TaskState.DONE:
+            continue
+        selection = payload.Selection(Kind(task.kind), task.source, tuple(task.fields))
+        try:
+            counts = payload.count(engine, selection)
+        except (payload.PayloadError, CustomerDataError):
+            continue
+        _write_task(lease, task, selected=counts.selected)
+    write_totals(run, lease)
 
 
 def _temporary_folder(run: ExportRun, lease: Lease) -> str:
@@ -273,8 +288,9 @@ def write_totals(run: ExportRun, lease: Lease) -> None:
     names = ("read", "sent", "rejected", "left_out", "bytes_sent")
     tasks = list(run.tasks.values("selected", *names))
     totals = {name: sum(task[name] for task in tasks) for name in names}
-    known = [task["selected"] for task in tasks if task["selected"] is not None]
-    lease.write(RunState.RUNNING, selected=sum(known) if known else None, **totals)
+    selected = [task["selected"] for task in tasks]
+    # unknown until every item is counted: a part of it would look like the whole
+    lease.write(RunState.RUNNING, selected=None if None in selected else sum(selected), **totals)
 
 
 def _to_publishing(

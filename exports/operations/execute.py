@@ -84,11 +84,15 @@ def _slot_free(run: ExportRun) -> bool:
 
 def _attempt(run: ExportRun, lease: Lease) -> str:
     """One attempt from selection to published files."""
-    ExportAttempt.objects.update_or_create(
-        run=run,
-        number=run.attempt,
-        defaults={"started_at": timezone.now(), "outcome": ExportAttempt.Outcome.RUNNING},
-    )
+    with transaction.atomic():
+        # under the token: a run that was canceled since it was claimed has no attempt that goes on for ever
+        if not lease.rows(RunState.RUNNING).select_for_update(of=("self",)).exists():
+            raise LeaseLost
+        ExportAttempt.objects.update_or_create(
+            run=run,
+            number=run.attempt,
+            defaults={"started_at": timezone.now(), "outcome": ExportAttempt.Outcome.RUNNING},
+        )
     failure = None
     try:
         with (

@@ -1,12 +1,18 @@
 """Cancel: wins before publishing, wherever the run stands, and leaves nothing at the destination."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
+from connections_portal import runs
 from connections_portal.errors import FinishingRun
 from connections_portal.models import AuditEntry, RunState
 from exports.models import ExportAttempt, ExportRun, TaskState
 from exports.operations.run import cancel_run
+from exports.story import task_lines
 from tests.runs.helpers import (
     EVENTS,
     LOYAL,
@@ -51,10 +57,32 @@ def test_a_running_run_stops_and_deletes_what_it_wrote(
     run.refresh_from_db()
     assert (run.state, run.lease_token) == (RunState.CANCELED, None)
     assert folders(delivery.at_server / export.folder_name) == []
-    assert [task.state for task in run.tasks.all()] == [TaskState.DONE, TaskState.FAILED]
+    tasks = list(run.tasks.all())
+    assert [task.state for task in tasks] == [TaskState.DONE, TaskState.FAILED]
+    assert [line.state for line in task_lines(run, tasks, timezone.now())] == ["Done", "Not finished"]
+    assert run.selected == sum(task.selected or 0 for task in tasks) > (tasks[0].selected or 0)
     assert run.attempts.get().outcome == ExportAttempt.Outcome.CANCELED
     # nothing is in the way of the next one
     assert carry(start(export)) == "successful"
+
+
+def test_canceled_just_after_it_was_claimed_no_attempt_goes_on(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(delivery.export())
+    keep = runs.keep
+
+    @contextmanager
+    def canceled_meanwhile(lease: runs.Lease) -> Iterator[None]:
+        cancel_run(run=run, actor=delivery.admin)
+        with keep(lease):
+            yield
+
+    monkeypatch.setattr(runs, "keep", canceled_meanwhile)
+    assert carry(run) == "lost"
+    assert run.state == RunState.CANCELED
+    assert not run.attempts.exists()
+    assert delivery.box.seen.requests == []
 
 
 def test_while_publishing_it_is_too_late(delivery: Delivery) -> None:
