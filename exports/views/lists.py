@@ -29,28 +29,26 @@ def list_exports(request: PortalRequest) -> HttpResponse:
     found = listing.found(want, request.user)
     # a search looks at every export: asked for all ids it need not be repeated to count them
     page = web.paginate(request, list(found) if want.text or want.status else found)
-    rows = listing.rows(listing.page(page.object_list, request.user), timezone.now())
     context: dict[str, Any] = {
         "page_obj": page,
-        "rows": rows,
+        "rows": listing.rows(listing.page(page.object_list, request.user), timezone.now()),
         "want": want,
         "sort": want.sort,
         "may_create": may_create(request.user),
     }
     if not web.is_fragment(request):
-        context |= _around(request.user, want, rows)
+        context |= _around(request.user, want)
     return web.page_or_fragment(request, "exports/list.html", "exports/_table.html", context)
 
 
-def _around(user: User, want: listing.Wanted, rows: list[listing.Row]) -> dict[str, Any]:
+def _around(user: User, want: listing.Wanted) -> dict[str, Any]:
     """What stands around the table: filters, how many wait, and whom to ask for a connection."""
-    builds = any(row.may_duplicate for row in rows)  # seen already, so it need not be asked
     return {
         "types": sorted(((c.key, type_name(c.key)) for c in CONNECTORS), key=lambda entry: entry[1]),
         "statuses": FILTERS,
         "connection": Connection.objects.filter(uuid=want.connection).first() if want.connection else None,
         "waiting": Export.objects.filter(connection__isnull=True).count(),
-        "nothing_shared": (nothing := "" if builds else nothing_shared(user)),
+        "nothing_shared": (nothing := nothing_shared(user)),
         "administrators": administrators() if nothing else [],
     }
 
@@ -59,7 +57,7 @@ def nothing_shared(user: User) -> str:
     """Why a contributor has no connection to build an export on; empty for one who has, and for everybody else."""
     if not roles.is_contributor(user):
         return ""
-    states = set(Connection.objects.usable_by(user).values_list("state", flat=True))
+    states = set(Connection.objects.usable_by(user).order_by().values_list("state", flat=True).distinct())
     if State.READY in states:
         return ""
     if states:
