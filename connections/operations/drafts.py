@@ -177,7 +177,7 @@ def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None
         type=draft.type_key,
         step=last["key"],
         code=last["code"],
-        host=draft.target_digest,
+        host=_host_digest(draft),
         account=account,
         milliseconds=round((time.monotonic() - started) * 1000),
     )
@@ -214,6 +214,14 @@ def _stored(step: Step) -> dict[str, Any]:
     return stored
 
 
+def _host_digest(draft: ConnectionDraft) -> str:
+    """What the limit per host counts by: every port of a machine is the same machine."""
+    connector = connectors.get(draft.type_key)
+    assert connector is not None
+    target = connector.target(draft.settings)
+    return secret_store.digest(target.get("host", target))
+
+
 def _account_digest(draft: ConnectionDraft) -> str:
     connector = connectors.get(draft.type_key)
     assert connector is not None
@@ -229,7 +237,7 @@ def _count_in(draft: ConnectionDraft, account: str, actor: User, now: dt.datetim
             action="connection.verification_begun", at__gt=now - dt.timedelta(minutes=1)
         )
         by_person = begun.filter(actor_id=actor.pk).count()
-        by_host = begun.filter(details__host=draft.target_digest).count()
+        by_host = begun.filter(details__host=_host_digest(draft)).count()
         if max(by_person, by_host) >= PER_MINUTE:
             raise TooMany(_("Ten verifications a minute are allowed. Wait a minute, then verify again."))
         refused = AuditEntry.objects.filter(
@@ -250,7 +258,7 @@ def _count_in(draft: ConnectionDraft, account: str, actor: User, now: dt.datetim
             actor=actor,
             target=secret_store.about(draft),
             label=secret_store.label_of(draft),
-            host=draft.target_digest,
+            host=_host_digest(draft),
             account=account,
         )
 
@@ -275,7 +283,7 @@ def trust_server(*, draft: ConnectionDraft, fingerprint: str, actor: User) -> Co
             target=secret_store.about(draft),
             label=secret_store.label_of(draft),
             fingerprint=fingerprint,
-            host=draft.target_digest,
+            host=_host_digest(draft),
         )
     return verify_draft(draft=draft, actor=actor)
 
