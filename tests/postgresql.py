@@ -165,6 +165,7 @@ def address(database: Mapping[str, Any]) -> str:
 @contextlib.contextmanager
 def running() -> Iterator[tuple[Cluster, str]]:
     """A server for the block and its address as a DATABASE_URL; afterwards nothing of it is left."""
+    programs()
     folder = Path(tempfile.mkdtemp(prefix="portal-postgresql-"))
     cluster, password = Cluster(folder), secrets.token_hex(16)
     try:
@@ -172,8 +173,10 @@ def running() -> Iterator[tuple[Cluster, str]]:
         cluster.start()
         yield cluster, f"postgresql://{USER}:{password}@127.0.0.1:{cluster.port}/portal"
     finally:
-        cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            cluster.stop()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def main(arguments: Sequence[str]) -> int:
