@@ -16,8 +16,9 @@ from django.utils.translation import gettext_lazy
 from connections.connectors.base import Connector, Field, FieldKind, is_active
 from connections.connectors.errors import InvalidSettings
 from connections.models import Access, Connection, ConnectionDraft
+from connections.picker import Picker
 from connections.secret_store import target_digest
-from connections.sharing import grantable_groups, grantable_people
+from connections.share_form import Keys
 from connections_portal.models import User
 from connections_portal.names import clean_name
 
@@ -53,9 +54,7 @@ class SetUpForm(forms.Form):
         initial=Access.ADMINISTRATORS,
         widget=forms.RadioSelect,
     )
-    grantees = forms.MultipleChoiceField(
-        label=gettext_lazy("People and groups"), required=False, widget=forms.CheckboxSelectMultiple
-    )
+    grantees = Keys(label=gettext_lazy("People and groups"), required=False)
     agree = forms.BooleanField(label=gettext_lazy("I agree"), required=False)
     wording = forms.CharField(required=False, widget=forms.HiddenInput)
 
@@ -85,14 +84,8 @@ class SetUpForm(forms.Form):
         self.cleaned_settings: dict[str, str] = {}
         self.right_settings: dict[str, str] = {}
         self.typed_secrets: dict[str, str] = {}
-        self._people = {f"person:{p.pk}": p for p in grantable_people()}
-        self._groups = {f"group:{g.pk}": g for g in grantable_groups()}
-        grantees = self.fields["grantees"]
-        grantees.choices = [  # type: ignore[attr-defined]
-            *((key, str(person)) for key, person in self._people.items()),
-            *((key, _("%(group)s (group)") % {"group": group.name}) for key, group in self._groups.items()),
-        ]
-        grantees.shown_when = f"access={Access.SPECIFIC}"  # type: ignore[attr-defined]
+        keys = self.initial.get("grantees", []) if data is None else data.getlist("grantees")
+        self.picker = Picker(keys, words="" if data is None else data.get("q", ""))
         if connection is not None:
             del self.fields["access"], self.fields["grantees"]  # sharing has a page of its own
         self.fields["name"].marked_required = True  # type: ignore[attr-defined]
@@ -163,11 +156,11 @@ class SetUpForm(forms.Form):
 
     def people(self) -> list[User]:
         """The chosen people."""
-        return [self._people[key] for key in self.cleaned_data["grantees"] if key in self._people]
+        return self.picker.people if self.cleaned_data["grantees"] else []
 
     def groups(self) -> list[Group]:
         """The chosen groups."""
-        return [self._groups[key] for key in self.cleaned_data["grantees"] if key in self._groups]
+        return self.picker.groups if self.cleaned_data["grantees"] else []
 
     def clean_name(self) -> str:
         """One to a hundred visible characters."""
@@ -182,7 +175,9 @@ class SetUpForm(forms.Form):
             # hidden then, and without effect: nothing in it may stop anybody
             self.errors.pop("grantees", None)
             cleaned["grantees"] = []
-        elif not cleaned.get("grantees") and "grantees" not in self.errors:
+        elif self.picker.unknown:
+            self.add_error("grantees", _("Choose people and groups from the list."))
+        elif not self.picker.keys:
             self.add_error("grantees", _("Choose at least one person or group."))
         typed = {f.key: str(cleaned.get(f.key) or "") for f in self.connector.fields}
         try:

@@ -55,6 +55,8 @@ def answer(
     match request.POST.get("action", ""):
         case "terms":
             return _terms(request, form)
+        case "search":
+            return _search(request, form)
         case "verify" | "trust" as action:
             return _verify(request, form, action)
         case _:
@@ -137,6 +139,16 @@ def _terms(request: PortalRequest, form: SetUpForm) -> HttpResponse:
         ],
     }
     return render(request, "connections/_terms.html", context)
+
+
+def _search(request: PortalRequest, form: SetUpForm) -> HttpResponse:
+    """Look for people and groups: nothing is complained about, and without script typed secrets are kept."""
+    if form.errors is not None and not is_fragment(request):
+        keep_what_is_right(request, form)
+    form.errors.clear()
+    context = _context(request, form) | {"whole_page": True}
+    template = "connections/_set_up.html" if is_fragment(request) else "connections/set_up.html"
+    return render(request, template, context)
 
 
 def _verify(request: PortalRequest, form: SetUpForm, action: str) -> HttpResponse:

@@ -14,8 +14,10 @@ from django.utils import timezone
 from connections import connectors, consent, secret_store
 from connections.models import Access, Connection, ConnectionDraft, ConnectionSecret, Consent
 from connections.operations.drafts import keep_draft, trust_server, verify_draft
+from connections.permissions import can_use
 from connections_portal.errors import Stale
 from connections_portal.models import AuditEntry, User
+from connections_portal.roles import Role
 from connections_portal.sandbox import SandboxServer
 from tests.connections.filling import (
     SET_UP,
@@ -29,6 +31,7 @@ from tests.connections.filling import (
 )
 from tests.connectors.servers import SandboxFactory, Server
 from tests.factories import make_connection
+from tests.fixtures import make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -355,3 +358,30 @@ def test_the_page_of_its_own_keeps_its_heading(client_of: Clients, admin: User) 
     client = client_of(admin)
     assert "<h1>Set up SFTP connection</h1>" in client.post(SET_UP, headers=page).content.decode()
     assert "<h1>" not in client.post(SET_UP, headers=pane).content.decode()
+
+
+def test_people_are_searched_for_and_nothing_typed_is_lost(set_up: SetUp, contributor: User) -> None:
+    for number in range(25):
+        make_person(f"person{number}", Role.CONTRIBUTOR, first_name="Someone", last_name=f"Else {number}")
+    set_up.get(SET_UP)
+    assert "Someone Else" not in set_up.page
+    set_up.typed |= {"access": "specific", "grantees": ["person:0"]}
+    answer = set_up.press("search", q="web")
+    assert answer.status_code == 200
+    assert f'value="person:{contributor.pk}"' in set_up.page
+    assert "Someone Else" not in set_up.page
+    assert not error_at(set_up.page, "grantees")
+    assert value_of(set_up.page, "name") == "Newsletter, SFTP EU"
+    assert "sandbox-password" not in set_up.page
+    if not set_up.htmx:
+        assert "Kept for this set-up until" in text_of(set_up.page)
+        set_up.typed["password"] = ""
+    assert set_up.save().status_code == 422
+    assert error_at(set_up.page, "grantees") == "Choose people and groups from the list."
+    set_up.typed["grantees"] = [f"person:{contributor.pk}"]
+    set_up.verify()
+    set_up.trust()
+    assert set_up.agree().save().status_code in (204, 303)
+    connection = Connection.objects.get()
+    assert can_use(contributor, connection)
+    assert not can_use(User.objects.get(username="person3"), connection)
