@@ -160,9 +160,13 @@ def test_ranges_and_escape(page: Page, live_server: LiveServer) -> None:
     expect(box(page, "Mailing 03")).not_to_be_checked()
     box(page, "Mailing 09").focus()
     page.keyboard.press("Space")
-    page.keyboard.press("Enter")  # submits nothing
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.keyboard.press("Enter")  # sends nothing
     expect(page.get_by_text("1 selected")).to_be_visible()
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    command(page, "Rename").click()
+    expect(page.get_by_role("dialog", name="Rename export")).to_be_visible()
+    assert [url.rsplit("/", 2)[1] for url in sent] == ["rename"]
 
 
 @pytest.mark.timeout(120)
