@@ -65,7 +65,6 @@ def _field(field: Field, connector: type[Connector]) -> dict[str, Any]:
             for applies, text in (
                 (field.target, _("Part of the target")),
                 (field.secret, _("Secret")),
-                (field.vaultable, _("Key Vault possible")),
             )
             if applies
         ],
