@@ -61,9 +61,9 @@ def encoded(batches: Iterable[pa.RecordBatch]) -> Iterable[bytes]:
     encoder: CsvEncoder | None = None
     for batch in batches:
         encoder = encoder or CsvEncoder(batch.schema)
-        yield encoder.encode(batch)
+        yield from encoder.encode(batch)
     if encoder:
-        yield encoder.finish()
+        yield from encoder.finish()
 
 
 def copy(folder: Path, segment: str, sql: str, target: Path) -> None:

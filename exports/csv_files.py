@@ -57,7 +57,7 @@ def file_name(table: str, number: int, *, gzipped: bool) -> str:
 
 
 class CsvEncoder:
-    """Arrow batches in, bytes of one file out. Memory holds one batch.
+    """Arrow batches in, the bytes of one file out, in pieces of some hundred kilobytes. Memory holds one batch.
 
     ``rows`` and ``size`` (bytes of the file, after compression) count what has come out so far, ``sha256`` is its
     digest in hex.
@@ -65,20 +65,17 @@ class CsvEncoder:
 
     def __init__(self, schema: pa.Schema, *, delimiter: str = ",", gzipped: bool = False) -> None:
         self.rows = 0
-        self.size = 0
-        self._hash = hashlib.sha256()
-        self._plain = _Sink()
+        self._out = _Pieces()
         # mtime 0 and no name: the same rows give the same bytes
-        self._packed = _Sink()
         self._gzip = (
             igzip.IGzipFile(  # type: ignore[no-untyped-call]
-                filename="", fileobj=self._packed, mode="wb", compresslevel=1, mtime=0
+                filename="", fileobj=self._out, mode="wb", compresslevel=1, mtime=0
             )
             if gzipped
             else None
         )
         self._writer = pacsv.CSVWriter(
-            self._plain,
+            self._gzip or self._out,
             _written_schema(schema),
             write_options=pacsv.WriteOptions(
                 include_header=True, delimiter=delimiter, quoting_style="needed", eol="\r\n"
@@ -86,50 +83,49 @@ class CsvEncoder:
         )
 
     @property
+    def size(self) -> int:
+        """Bytes that came out."""
+        return self._out.size
+
+    @property
     def sha256(self) -> str:
         """SHA-256 of all bytes that came out."""
-        return self._hash.hexdigest()
+        return self._out.digest.hexdigest()
 
-    def encode(self, batch: pa.RecordBatch) -> bytes:
-        """The next bytes of the file; may be empty while the compressor still holds them."""
+    def encode(self, batch: pa.RecordBatch) -> list[bytes]:
+        """The next pieces of the file; none while the compressor still holds them."""
         self._writer.write_batch(_written(batch))
         self.rows += batch.num_rows
-        return self._out()
+        return self._out.take()
 
-    def finish(self) -> bytes:
-        """The last bytes; nothing may be encoded afterwards."""
+    def finish(self) -> list[bytes]:
+        """The last pieces; nothing may be encoded afterwards."""
         self._writer.close()
-        return self._out(last=True)
-
-    def _out(self, *, last: bool = False) -> bytes:
-        data = self._plain.take()
         if self._gzip is not None:
-            self._gzip.write(data)  # type: ignore[no-untyped-call]
-            if last:
-                self._gzip.close()
-            data = self._packed.take()
-        self._hash.update(data)
-        self.size += len(data)
-        return data
+            self._gzip.close()
+        return self._out.take()
 
 
-class _Sink(io.RawIOBase):
-    """Collects what a writer writes until it is taken."""
+class _Pieces(io.RawIOBase):
+    """Collects what a writer writes until it is taken. A piece is hashed while the processor still has it at hand."""
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
+        self.size = 0
+        self.digest = hashlib.sha256()
+        self._pieces: list[bytes] = []
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
-        part = bytes(data)
-        self._parts.append(part)
-        return len(part)
+        piece = bytes(data)
+        self.digest.update(piece)
+        self.size += len(piece)
+        self._pieces.append(piece)
+        return len(piece)
 
-    def take(self) -> bytes:
-        taken = b"".join(self._parts)
-        self._parts.clear()
+    def take(self) -> list[bytes]:
+        taken, self._pieces = self._pieces, []
         return taken
 
 

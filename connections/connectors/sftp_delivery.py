@@ -59,6 +59,9 @@ class SftpFile:
 
     def write(self, data: bytes) -> None:
         """See ``RemoteFile.write``; waits while too much is unanswered."""
+        if not self._buffer and self._block // 2 <= len(data) <= self._block:
+            self._send(data)  # as it is, without a copy
+            return
         rest = memoryview(data)
         if self._buffer:
             room = self._block - len(self._buffer)

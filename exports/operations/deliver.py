@@ -252,8 +252,8 @@ class _File:
     def add(self, batch: Any) -> None:
         """Encode and send one batch."""
         try:
-            if data := self.encoder.encode(batch):
-                self.remote.write(data)
+            for piece in self.encoder.encode(batch):
+                self.remote.write(piece)
         except ConnectorError:
             self.remote.abort()
             raise
@@ -261,7 +261,8 @@ class _File:
     def close(self) -> ExportFile:
         """Send the rest, and compare the size that the server reports with what was sent."""
         try:
-            self.remote.write(self.encoder.finish())
+            for piece in self.encoder.finish():
+                self.remote.write(piece)
             size = self.remote.finish()
         except ConnectorError:
             self.remote.abort()

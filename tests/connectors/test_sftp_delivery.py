@@ -70,7 +70,7 @@ def test_64_mb_to_openssh_are_complete_and_memory_stays_flat(openssh_server: Ser
         finally:
             tracemalloc.stop()
         delivery.publish(f"{own}/.incoming", f"{own}/final", {"big.csv": 64 * MB})
-    assert peak < 3 * sftp_delivery.IN_FLIGHT < 32 * MB, "what is written must not pile up in memory"
+    assert peak < 4 * sftp_delivery.IN_FLIGHT < 64 * MB, "what is written must not pile up in memory"
     written = openssh_server.files / "exports" / own / "final" / "big.csv"
     with written.open("rb") as arrived:
         assert hashlib.file_digest(arrived, "sha256").digest() == digest.digest()

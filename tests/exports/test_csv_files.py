@@ -24,8 +24,8 @@ ROWS: list[dict[str, Any]] = [
 
 def encode(table: pa.Table, *, batch: int = 2, **options: object) -> tuple[bytes, CsvEncoder]:
     encoder = CsvEncoder(table.schema, **options)  # type: ignore[arg-type]
-    data = b"".join(encoder.encode(b) for b in table.to_batches(max_chunksize=batch)) + encoder.finish()
-    return data, encoder
+    pieces = [piece for b in table.to_batches(max_chunksize=batch) for piece in encoder.encode(b)]
+    return b"".join(pieces + encoder.finish()), encoder
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
