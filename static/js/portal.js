@@ -34,6 +34,19 @@
     setTimeout(() => { region.textContent = text; }, 50);
   }
 
+  let progress = { text: "", at: 0 };
+
+  /** What a fragment says of itself; with `data-announce="10"` only what is new, and at most every ten seconds. */
+  function announceNews(element) {
+    const text = element.textContent.trim().replace(/\s+/g, " ");
+    const seconds = Number(element.dataset.announce);
+    if (seconds) {
+      if (text === progress.text || Date.now() - progress.at < seconds * 1000) return;
+      progress = { text, at: Date.now() };
+    }
+    announce(text);
+  }
+
   const kinds = { success: "ok", warning: "warn", error: "bad", ok: "ok", warn: "warn", bad: "bad" };
 
   function showToast(level, text) {
@@ -87,7 +100,7 @@
       ":is(input:not([type=hidden]), select, textarea)", ".pane-foot .btn, .dialog-foot .btn"];
     for (const choice of choices) {
       const target = all(choice, box).find(usable);
-      if (target) { target.focus(); return; }
+      if (target) { (target.type === "radio" && all(`[name="${CSS.escape(target.name)}"]:checked`, target.form)[0] || target).focus(); return; }
     }
   }
 
@@ -135,9 +148,27 @@
     else if (dialog && target.id === "dialog-body") open(dialog);
     else if (event.detail.xhr.status === 422) focusFirst(target.isConnected ? target : document.getElementById(target.id) || document);
   });
+  let held = null; // what had the focus before a swap, and what was around it
+
+  document.addEventListener("htmx:beforeSwap", () => {
+    const element = document.activeElement;
+    held = { element, around: [] };
+    for (let box = element.parentElement; box; box = box.parentElement) if (box.id) held.around.push(box.id);
+  });
+
+  /** When a swap has taken the focused element away: to the first control of what stands in its place. */
+  function keepFocus() {
+    if (!held || held.element.isConnected || document.activeElement !== document.body) return;
+    for (const box of held.around.map((id) => document.getElementById(id))) {
+      const target = box && all("a[href], button, input:not([type=hidden]), select, textarea", box).find((e) => e.checkVisibility() && !e.disabled);
+      if (target) { target.focus(); return; }
+    }
+  }
+
   document.addEventListener("htmx:afterSettle", (event) => {
     refresh();
-    for (const element of all("[data-announce]", event.detail.elt)) announce(element.textContent.trim());
+    keepFocus();
+    for (const element of all("[data-announce]", event.detail.elt)) announceNews(element);
   });
   document.addEventListener("htmx:responseError", (event) => {
     const words = { 403: "forbidden", 404: "gone", 410: "gone", 429: "busy", 503: "busy" }[event.detail.xhr.status];
@@ -204,6 +235,25 @@
     if (filled.length) announce(`${toasts.dataset.filled}: ${filled.join(", ")}`);
   }
 
+  /** What was wrong with a field is not said any more once something else is typed there. */
+  function forgetError(field) {
+    const box = field.closest(".field.has-error");
+    const said = box && find(":scope > .field-error", box);
+    if (!said) return;
+    said.remove();
+    box.classList.remove("has-error");
+    for (const wrong of all("[aria-invalid]", box)) wrong.removeAttribute("aria-invalid");
+    for (const described of [box, ...all("[aria-describedby]", box)]) {
+      const ids = (described.getAttribute("aria-describedby") || "").split(" ").filter((id) => id !== said.id);
+      if (ids.join("")) described.setAttribute("aria-describedby", ids.join(" "));
+      else described.removeAttribute("aria-describedby");
+    }
+    const list = find("#form-errors");
+    const entry = list && find(`.error-list a[href="#${CSS.escape(said.id.replace(/_error$/, ""))}"]`, list);
+    if (entry) entry.closest("li").remove();
+    if (list && list.matches("[data-fields-only]") && !find("li", list)) list.remove();
+  }
+
   async function copy(button) {
     const text = button.dataset.copy;
     try {
@@ -223,10 +273,16 @@
   document.addEventListener("input", (event) => {
     const box = event.target.closest("dialog[open]");
     if (box) touched.add(box);
-    if (event.target.matches("[data-parse-address]")) takeAddress(event.target);
+    forgetError(event.target);
+    // typed letter by letter an address is whole only at the end (change)
+    if (event.target.matches("[data-parse-address]") && !/^(insertText|delete)/.test(event.inputType || "")) takeAddress(event.target);
   });
   document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-parse-address]")) takeAddress(event.target);
+  }, true); // before the privacy text is asked for
+  document.addEventListener("change", (event) => {
     const field = event.target;
+    forgetError(field);
     if (field.matches("[data-tick-all]")) {
       for (const box of all(`[name="${CSS.escape(field.dataset.tickAll)}"]`, field.form)) if (!box.disabled) box.checked = field.checked;
     }

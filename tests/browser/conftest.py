@@ -113,11 +113,22 @@ def sign_in(live_server: LiveServer, context: BrowserContext) -> SignIn:
 @pytest.fixture(scope="session")
 def axe() -> Check:
     """``axe(page)`` fails when the page as it stands breaks an accessibility rule, and says where."""
+    return _axe({"type": "tag", "values": AXE_RULES})
+
+
+@pytest.fixture(scope="session")
+def axe_colours() -> Check:
+    """As ``axe``, with the rules alone that colours decide: what is left to see of a page in its other theme."""
+    return _axe({"type": "rule", "values": ["color-contrast", "link-in-text-block"]})
+
+
+def _axe(rules: dict[str, Any]) -> Check:
     source = AXE.read_text(encoding="utf-8")
 
     def check(page: Page) -> None:
-        page.evaluate(source)
-        result = page.evaluate("rules => axe.run(document, {runOnly: rules})", AXE_RULES)
+        if not page.evaluate("'axe' in window"):
+            page.evaluate(source)
+        result = page.evaluate("rules => axe.run(document, {runOnly: rules})", rules)
         lines = [
             f"{violation['id']} ({violation['impact']}): {violation['help']}\n    {node['html'][:200]}"
             for violation in result["violations"]

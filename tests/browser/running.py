@@ -40,6 +40,26 @@ class Portal:
         files = self.var_dir / "sandbox" / "files"
         return sorted(path for path in files.rglob("*") if path.is_file())
 
+    def manage(self, *arguments: str) -> str:
+        """What a ``manage.py`` command prints that runs on the state of this portal."""
+        command = [sys.executable, "-m", "connections_portal.launcher", *arguments]
+        environment = _environment() | {"VAR_DIR": str(self.var_dir)}
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=60
+        ).stdout
+
+
+def _environment() -> dict[str, str]:
+    """That of this process without what a portal of its own must not get."""
+    unset = {
+        "SECRET_KEY",
+        "CONNECTION_SECRET_KEYS",
+        "DATABASE_URL",
+        "OUTGOING_ALLOW",
+        "DJANGO_SETTINGS_MODULE",
+    }
+    return {name: value for name, value in os.environ.items() if name not in unset}
+
 
 def _free_port() -> int:
     with socket.socket() as probe:
@@ -54,14 +74,7 @@ def running_portal(var_dir: Path) -> Iterator[Portal]:
     # a port of its own for the sandbox: two portals that start at the same moment would take the same one
     (var_dir / "sandbox").mkdir(parents=True)
     (var_dir / "sandbox" / "port").write_text(f"{_free_port()}\n")
-    unset = {
-        "SECRET_KEY",
-        "CONNECTION_SECRET_KEYS",
-        "DATABASE_URL",
-        "OUTGOING_ALLOW",
-        "DJANGO_SETTINGS_MODULE",
-    }
-    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    environment = _environment()
     environment |= {"PORT": str(port), "VAR_DIR": str(var_dir), "DEMO_PASSWORD": PASSWORD}
     with subprocess.Popen(
         [sys.executable, "-m", "connections_portal.launcher"],

@@ -1,15 +1,63 @@
-"""Every page, light and dark, wide and narrow: axe finds nothing, nothing scrolls sideways, no script error."""
+"""Every page in every kind of state, light and dark, wide and narrow: axe finds nothing, nothing scrolls sideways."""
 
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from django.urls import Resolver404, resolve
+from playwright.sync_api import BrowserContext, Page
 
-from tests.browser.pages import prepare, visit
+from tests.browser.conftest import Check
+from tests.browser.pages import PAGES, visit
 from tests.browser.running import Portal, running_portal
+from tests.test_access_matrix import MATRIX, ROLES
 
 NewContext = Callable[..., BrowserContext]
+
+# Addresses that answer GET and are no page that anybody looks at.
+NO_PAGE = {
+    "health": "a word for machines",
+    "exports:run_status": "the moving part of a run's page; without htmx that page",
+}
+# What hides a control from everybody: it is in the window's width and not cut off by what is around it.
+OUT_OF_REACH = """() => {
+    const wide = document.documentElement.clientWidth;
+    const above = [...document.querySelectorAll("dialog[open], [popover]:popover-open")].pop();
+    const within = above && above.id !== "toasts" ? above : document;
+    const controls = within.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary");
+    const cut = [];
+    for (const control of controls) {
+        if (!control.checkVisibility({visibilityProperty: true})) continue;
+        if (control.closest(".visually-hidden, .skip-link")) continue;
+        const box = control.getBoundingClientRect();
+        if (!box.width || control.closest("thead")) continue;
+        const scrolled = control.closest(".table-card, .tabs, .cut, pre, .scroll-list");
+        if (!scrolled && (box.left < -1 || box.right > wide + 1)) cut.push(control.outerHTML.slice(0, 120));
+    }
+    return cut;
+}"""
+# Where Tab goes from one control to one that is above it, or before it in the same line.
+OUT_OF_ORDER = """() => {
+    const above = [...document.querySelectorAll("dialog[open]")].pop();
+    const within = above || document.querySelector("main");
+    const kinds = "a[href], button, input:not([type=hidden]), select, textarea, summary";
+    const controls = [...within.querySelectorAll(kinds)];
+    const seen = controls.filter((c) => c.checkVisibility({visibilityProperty: true}) && c.tabIndex >= 0 && !c.disabled
+        && !c.closest(".visually-hidden, thead, [popover]"));
+    const parts = ".pane-content, .pane-head, .pane-foot, .picker-list, .table-card, .command-bar";
+    const scroller = (c) => c.closest(parts) || within;
+    const astray = controls.filter((c) => c.tabIndex > 0).map((c) => c.outerHTML.slice(0, 120));
+    for (let i = 1; i < seen.length; i++) {
+        const [one, next] = [seen[i - 1], seen[i]];
+        if (scroller(one) !== scroller(next)) continue;
+        const [a, b] = [one.getBoundingClientRect(), next.getBoundingClientRect()];
+        const nextColumn = b.left >= a.right - 1;
+        const upwards = b.bottom <= a.top + 1 && !nextColumn;
+        const backwards = b.right <= a.left + 1 && b.top < a.top + 4 && b.bottom > a.top;
+        if (upwards || backwards) astray.push(one.outerHTML.slice(0, 100) + " → " + next.outerHTML.slice(0, 100));
+    }
+    return astray;
+}"""
+SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 @pytest.fixture(scope="module")
@@ -19,64 +67,58 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def filled(portal: Portal, browser: object) -> dict[str, str]:
-    """A connection, an export and a run in it."""
-    context = browser.new_context()  # type: ignore[attr-defined]
-    try:
-        return prepare(context.new_page(), portal)
-    finally:
-        context.close()
+def test_every_address_that_shows_something_is_looked_at() -> None:
+    zero = "00000000-0000-0000-0000-000000000000"
+    looked_at = set()
+    for look in PAGES.values():
+        path = look.address.split("?")[0]
+        for name in ("connection", "export", "run"):
+            path = path.replace(f"{{{name}}}", zero)
+        while "{" in path:
+            path = path[: path.index("{")] + zero + path[path.index("}") + 1 :]
+        try:
+            looked_at.add(resolve(path).view_name)
+        except Resolver404:
+            assert path in {"/nowhere/", f"/{zero}"}
+    answers_get = {name for name, (get, _post) in MATRIX.items() if get.split()[ROLES.index("admin")] != "-"}
+    assert answers_get - looked_at == set(NO_PAGE)
 
 
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize(
-    ("width", "scheme"), [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
-)
+@pytest.mark.timeout(400)
 def test_every_page(
-    portal: Portal,
-    filled: dict[str, str],
-    page: Page,
-    axe: Callable[[Page], None],
-    width: int,
-    scheme: Literal["light", "dark"],
+    portal: Portal, new_context: NewContext, axe: Check, axe_colours: Check, problems: list[str]
 ) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme=scheme)
-    for name in visit(page, portal, filled):
-        axe(page)
-        overflow = page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert overflow <= 0, f"{name} scrolls sideways by {overflow} px"
+    found: list[str] = []
+    names = []
+
+    def check(what: str, look: Check, page: Page) -> None:
+        try:
+            look(page)
+        except AssertionError as wrong:
+            found.append(f"{what}: {wrong}")
+
+    for name, page in visit(lambda: new_context().new_page(), portal):
+        names.append(name)
+        for width in (1440, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme="light")
+            check(f"{name}, {width}, light", axe, page)
+            check(f"{name}, {width}", everything_can_be_reached, page)
+            page.emulate_media(color_scheme="dark")
+            check(f"{name}, {width}, dark", axe_colours, page)
+        # as wide as 1280 is at 400 %
+        page.set_viewport_size({"width": 320, "height": 640})
+        check(f"{name}, 320", everything_can_be_reached, page)
+        page.set_viewport_size({"width": 1440, "height": 900})
+        page.emulate_media(color_scheme="light")
+    assert sorted(names) == sorted(PAGES)
+    assert not found, f"{len(found)} findings\n" + "\n".join(found)
 
 
-@pytest.mark.timeout(120)
-def test_keyboard_only(portal: Portal, filled: dict[str, str], page: Page) -> None:
-    """Sign in, open the pane, fill it and verify without touching a mouse; focus comes back to where it was."""
-    keys = page.keyboard
-    page.goto(portal.url)
-    page.get_by_label("Username").focus()
-    keys.type("admin")
-    keys.press("Tab")
-    keys.type(portal.password)
-    keys.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Hello")
-    page.goto(f"{portal.url}/settings/connections/")
-    opener = page.get_by_role("link", name="Set up SFTP")
-    opener.focus()
-    keys.press("Enter")
-    pane = page.get_by_role("dialog")
-    expect(pane.get_by_label("Display name")).to_be_focused()
-    keys.press("Escape")
-    expect(pane).to_have_count(0)
-    expect(opener).to_be_focused()
-    keys.press("Enter")
-    expect(pane.get_by_label("Display name")).to_be_focused()
-    for _step in range(40):
-        keys.press("Tab")
-        if pane.get_by_role("button", name="Save").evaluate("button => button === document.activeElement"):
-            break
-    keys.press("Enter")
-    expect(pane.get_by_label("Display name")).to_be_focused()
-    expect(pane.get_by_label("Display name")).to_have_attribute("aria-invalid", "true")
+def everything_can_be_reached(page: Page) -> None:
+    overflow = page.evaluate(SIDEWAYS)
+    assert overflow <= 0, f"scrolls sideways by {overflow} px"
+    cut = page.evaluate(OUT_OF_REACH)
+    assert not cut, "out of the window: " + "\n".join(cut)
+    astray = page.evaluate(OUT_OF_ORDER)
+    assert not astray, "Tab goes back up: " + "\n".join(astray)
