@@ -49,6 +49,7 @@ browser: .venv/.dev .packages ## Run the browser tests only
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
 bench: .venv/.run ## Measure NAME with ROWS rows (all benchmarks when NAME is not given)
+	@.ci/ensure-packages.sh ssh || echo "Going on without OpenSSH."
 	@$(BIN)/python -m benchmarks $(or $(NAME),all) $(ROWS)
 
 screenshots: .venv/.dev .packages ## Write every page, light and dark, wide and narrow, to var/screenshots

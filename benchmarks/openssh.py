@@ -44,9 +44,13 @@ class OpenSSH:
         """The folder that somebody signed in starts in."""
         return self.folder / "files"
 
-    def put(self, files: Sequence[Path], remote: str) -> None:
-        """Send files with the ``sftp`` command, with its own choice of cipher and block size, into a new folder."""
-        batch = [f"mkdir {remote}", *(f"put {file} {remote}/{file.name}" for file in files)]
+    def put(self, files: Sequence[Path], remote: str, *, flush: bool = False) -> None:
+        """Send files with the ``sftp`` command, with its own choice of cipher and block size, into a new folder.
+
+        ``flush`` has the server put them on its disk before it says that it has them, as the portal always does.
+        """
+        verb = "put -f" if flush else "put"
+        batch = [f"mkdir {remote}", *(f"{verb} {file} {remote}/{file.name}" for file in files)]
         options = (
             f"Port={self.port}",
             f"UserKnownHostsFile={self.folder / 'known_hosts'}",
