@@ -376,7 +376,7 @@
   function start() {
     refresh();
     for (const message of all("template[data-toast]")) showToast(message.dataset.toast, message.content.textContent.trim());
-    const wrong = find("#form-errors") && find("[aria-invalid=true]");
+    const wrong = find("#form-errors, .dialog-page") && find("[aria-invalid=true]");
     if (wrong) wrong.focus();
   }
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
