@@ -128,7 +128,9 @@ def _axe(rules: dict[str, Any]) -> Check:
     def check(page: Page) -> None:
         if not page.evaluate("'axe' in window"):
             page.evaluate(source)
-        result = page.evaluate("rules => axe.run(document, {runOnly: rules})", rules)
+        result = page.evaluate(
+            "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", rules
+        )
         lines = [
             f"{violation['id']} ({violation['impact']}): {violation['help']}\n    {node['html'][:200]}"
             for violation in result["violations"]

@@ -43,8 +43,14 @@ OUT_OF_ORDER = """() => {
     const controls = [...within.querySelectorAll(kinds)];
     const seen = controls.filter((c) => c.checkVisibility({visibilityProperty: true}) && c.tabIndex >= 0 && !c.disabled
         && !c.closest(".visually-hidden, thead, [popover]"));
-    const parts = ".pane-content, .pane-head, .pane-foot, .picker-list, .table-card, .command-bar";
-    const scroller = (c) => c.closest(parts) || within;
+    const moves = (box) => /auto|scroll/.test(getComputedStyle(box).overflow) && box.scrollHeight > box.clientHeight;
+    const scroller = (c) => {
+        let box = c.parentElement;
+        while (box && box !== within && !moves(box) && !box.matches(".pane-head, .pane-foot, .command-bar")) {
+            box = box.parentElement;
+        }
+        return box;
+    };
     const astray = controls.filter((c) => c.tabIndex > 0).map((c) => c.outerHTML.slice(0, 120));
     for (let i = 1; i < seen.length; i++) {
         const [one, next] = [seen[i - 1], seen[i]];
