@@ -45,7 +45,9 @@ class SetUpForm(forms.Form):
         label=gettext_lazy("Display name"),
         required=False,
         strip=False,
-        help_text=gettext_lazy("Say what it is for and where it goes, for example “Newsletter, Lisbon office”."),
+        help_text=gettext_lazy(
+            "Say what it is for and where it goes, for example “Newsletter, Lisbon office”."
+        ),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     access = forms.ChoiceField(

@@ -1,6 +1,7 @@
 """Rules for the names that people give to connections and exports (rule S23)."""
 
 import unicodedata
+from collections.abc import Callable
 
 from django.core.exceptions import ValidationError
 from django.utils.text import slugify
@@ -38,3 +39,20 @@ def name_key(name: str) -> str:
 def folder_slug(name: str) -> str:
     """A lower-case folder name of at most 60 letters, digits, ``-`` and ``_``; ``export`` if nothing is left."""
     return slugify(name).strip("-_")[:60].strip("-_") or "export"
+
+
+def copy_name(name: str, is_taken: Callable[[str], bool]) -> str:
+    """*NAME (copy)*, *NAME (copy 2)* …: the first whose key is not taken, at most 100 characters; empty after 1000.
+
+    ``is_taken`` is asked with the key of a candidate (``name_key``).
+    """
+    for number in range(1, 1000):
+        end = _(" (copy)") if number == 1 else _(" (copy %(number)d)") % {"number": number}
+        kept = name[: MAX_LENGTH - len(end)]
+        # the key is cut at its column's length: what tells copies apart has to be within it
+        while not name_key(kept + end).endswith(name_key(end)):
+            kept = kept[:-1]
+        candidate = kept.rstrip() + end
+        if not is_taken(name_key(candidate)):
+            return candidate
+    return ""

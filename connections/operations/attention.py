@@ -1,9 +1,12 @@
 """*Needs attention*: set by a run that only an administrator can help, cleared by one that succeeds."""
 
+from datetime import datetime
+
 from django.db import transaction
 
 from connections.models import Connection, State
 from connections_portal import audit
+from connections_portal.models import AuditEntry
 
 
 def mark_needs_attention(*, connection_id: int, cause: str, code: str) -> bool:
@@ -24,3 +27,11 @@ def clear_attention(*, connection_id: int) -> bool:
         state=State.READY, state_cause=""
     )
     return bool(changed)
+
+
+def needs_attention_since(connection: Connection, moment: datetime) -> bool:
+    """Whether a run asked for an administrator after ``moment``, so that a verification before says nothing of it."""
+    asked = AuditEntry.objects.filter(
+        action="connection.needs_attention", object_uuid=connection.uuid, at__gt=moment
+    )
+    return connection.state == State.NEEDS_ATTENTION and asked.exists()

@@ -67,11 +67,12 @@ def keep_draft(
         if draft.target_digest != target:
             draft.target_digest = target
             draft.host_key_seen = draft.host_key_trusted = ""
-            if connection is not None and connection.target_digest == target:
-                draft.host_key_trusted = connection.host_key
             _forget_verification(draft)
         elif draft.settings != dict(cleaned):
             _forget_verification(draft)
+        if connection is not None and connection.target_digest == target and not is_trusted_here(draft):
+            # the connection's own key counts as it is now: somebody else may have trusted another one meanwhile
+            draft.host_key_trusted = connection.host_key
         draft.settings = dict(cleaned)
         draft.form = dict(form)
         draft.expires_at = now + LIFETIME
@@ -86,6 +87,11 @@ def keep_draft(
                     _forget_verification(draft)
         draft.save()
     return draft
+
+
+def is_trusted_here(draft: ConnectionDraft) -> bool:
+    """Whether somebody trusted the server's key in this very set-up or edit (and not in an earlier one)."""
+    return bool(draft.host_key_trusted) and draft.host_key_trusted == draft.host_key_seen
 
 
 def require_secrets(draft: ConnectionDraft) -> None:

@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 
 from connections import connectors, consent, dependents, secret_store
 from connections.models import Connection, ConnectionDraft, State
-from connections.operations.drafts import could_not_be_reached, is_verified, require_secrets
+from connections.operations.attention import needs_attention_since
+from connections.operations.drafts import could_not_be_reached, is_trusted_here, is_verified, require_secrets
 from connections_portal import audit
 from connections_portal.errors import OperationError, Stale
 from connections_portal.models import User
@@ -103,10 +104,12 @@ class _Edit:
     ) -> None:
         self.connection, self.draft, self.agreement = connection, draft, agreement
         self.unverified, self.resume = unverified, resume
-        self.changed = _changes(connection, draft, settings)
+        self.changed = changes(connection, draft, settings)
         self.target = draft.target_digest if draft is not None else connection.target_digest
         self.moves = self.target != connection.target_digest
-        self.verified = draft is not None and is_verified(draft)
+        own_key = self.moves or (draft is not None and is_trusted_here(draft))
+        right_key = draft is not None and (own_key or draft.host_key_trusted == connection.host_key)
+        self.verified = draft is not None and right_key and is_verified(draft)
 
     def missing(self) -> dict[str, str]:
         """What keeps the edit from being saved: ``verify`` and ``agree`` with a sentence each."""
@@ -172,7 +175,9 @@ class _Edit:
         if self.verified:
             connection.verified_at, connection.verified_by = draft.verified_at, actor
             connection.verification = draft.verification
-            if connection.state != State.PAUSED:
+            if connection.state != State.PAUSED and not (
+                draft.verified_at and needs_attention_since(connection, draft.verified_at)
+            ):
                 connection.state, connection.state_cause = State.READY, ""
         elif self.changed:
             connection.verified_at = connection.verified_by = None
@@ -208,7 +213,7 @@ def text_changed() -> str:
     return _("The text has changed since you agreed. Read it and agree again.")
 
 
-def _changes(connection: Connection, draft: ConnectionDraft | None, settings: Mapping[str, str]) -> list[str]:
+def changes(connection: Connection, draft: ConnectionDraft | None, settings: Mapping[str, str]) -> list[str]:
     """What needs a verification: names of changed settings, typed secrets, the trusted host key."""
     now = draft.settings if draft is not None else dict(settings)
     changed = sorted(

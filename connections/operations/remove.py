@@ -1,5 +1,7 @@
 """*Remove* a connection that nothing uses."""
 
+from uuid import UUID
+
 from django.db import transaction
 from django.db.models import ProtectedError
 from django.utils.translation import gettext as _
@@ -8,7 +10,7 @@ from connections import dependents
 from connections.models import Connection
 from connections_portal import audit
 from connections_portal.errors import OperationError, Stale
-from connections_portal.models import User
+from connections_portal.models import AuditEntry, User
 
 
 class InUse(OperationError):
@@ -44,3 +46,11 @@ def remove_connection(*, connection: Connection, version: int, actor: User) -> N
             _("This connection is used by %(what)s.") % {"what": ", ".join(phrases)},
             url=next((kind.list_url(connection) for kind in using), ""),
         )
+
+
+def removed_type(uuid: UUID) -> str:
+    """The type of a connection that was removed, from the audit; empty for one that is there or never was."""
+    if Connection.objects.filter(uuid=uuid).exists():
+        return ""
+    removed = AuditEntry.objects.filter(action="connection.removed", object_uuid=uuid).first()
+    return str(removed.details.get("type", "")) if removed else ""

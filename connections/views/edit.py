@@ -13,9 +13,10 @@ from django.views.decorators.http import require_http_methods
 
 from connections import connectors, dependents
 from connections.forms import SetUpForm
-from connections.models import Connection
+from connections.models import Connection, State
 from connections.operations.edit import Agreement, edit_connection
 from connections.operations.pause import pause_connection, withdraw_consent
+from connections.operations.remove import removed_type
 from connections.views.flow import answer, keep, keep_what_is_right, page, version_of
 from connections.views.lists import target_of
 from connections_portal.errors import OperationError, Stale
@@ -29,11 +30,27 @@ from connections_portal.web import PortalRequest, go_to, page_or_fragment, role_
 @role_required(Role.ADMINISTRATOR)
 def edit(request: PortalRequest, uuid: UUID) -> HttpResponse:
     """The form with what is stored, secrets excepted. The connection stays as it is until *Save*."""
+    if request.method == "POST" and (removed := removed_type(uuid)):
+        return _removed(request, removed)
     connection = _load(request, uuid)
     connector = connectors.get(connection.type_key)
     if connector is None:
         raise Http404
     return answer(request, connector, _save, connection=connection)
+
+
+def _removed(request: PortalRequest, type_key: str) -> HttpResponse:
+    """What was typed, as the beginning of a new connection: the one that was edited is gone."""
+    connector = connectors.get(type_key)
+    if connector is None:
+        raise Http404
+    typed = {
+        name: request.POST.get(name, "")
+        for name in ("name", *(f.key for f in connector.fields if not f.secret))
+    }
+    form = SetUpForm(connector, draft=None, url=reverse("connections:set_up", args=[type_key]), initial=typed)
+    gone = _("The connection was removed meanwhile. Save what you typed as a new one, or cancel.")
+    return page(request, form, status=409, verify_error=gone)
 
 
 def _save(request: PortalRequest, form: SetUpForm) -> HttpResponse:
@@ -66,7 +83,9 @@ def _save(request: PortalRequest, form: SetUpForm) -> HttpResponse:
     except OperationError as refused:
         status, missing = refused.status, dict(refused.fields)
         if isinstance(refused, Stale):
-            form.connection = _load(request, connection.uuid)
+            form.connection = fresh = _load(request, connection.uuid)
+            if _is_done(form, fresh, request.user):
+                return go_to(request, reverse("connections:detail", args=[fresh.uuid]))
             stale = refused.message
         elif not missing:
             missing["verify"] = refused.message
@@ -74,6 +93,16 @@ def _save(request: PortalRequest, form: SetUpForm) -> HttpResponse:
     for key, message in missing.items():
         form.add_error(key, message)
     return page(request, form, status=status, verify_error=verify_error, stale=stale)
+
+
+def _is_done(form: SetUpForm, fresh: Connection, person: User) -> bool:
+    """Whether the person stored exactly this a moment ago: *Save* was pressed twice."""
+    return (
+        fresh.updated_by == person
+        and form.draft is None
+        and form.cleaned_data.get("name") == fresh.name
+        and not form.changes_settings
+    )
 
 
 class _Operation(Protocol):
@@ -85,7 +114,7 @@ class _Operation(Protocol):
 def pause(request: PortalRequest, uuid: UUID) -> HttpResponse:
     """Ask, then pause; runs under way are canceled."""
     connection = _load(request, uuid)
-    question = {
+    question: dict[str, Any] = {
         "title": _("Pause connection"),
         "sentences": [
             _("Nothing is sent over it until it is resumed. Runs under way are canceled, schedules wait."),
@@ -93,6 +122,7 @@ def pause(request: PortalRequest, uuid: UUID) -> HttpResponse:
         ],
         "button": _("Pause"),
         "neutral": True,
+        "refused": lambda now: _("It is paused already.") if now.state == State.PAUSED else "",
     }
     return _ask(
         request, connection, "connections:pause", pause_connection, question, _("%(name)s is paused.")
@@ -104,14 +134,14 @@ def pause(request: PortalRequest, uuid: UUID) -> HttpResponse:
 def withdraw(request: PortalRequest, uuid: UUID) -> HttpResponse:
     """Ask, then withdraw the agreement to the privacy terms, which pauses the connection."""
     connection = _load(request, uuid)
-    question = {
+    question: dict[str, Any] = {
         "title": _("Withdraw agreement"),
         "sentences": [
             _("The connection is paused: nothing is sent over it, and runs under way are canceled."),
             _("Resuming it asks for a new agreement. The record of who agreed and who withdrew stays."),
         ],
         "button": _("Withdraw agreement"),
-        "refused": connection.consent is None,
+        "refused": lambda now: "" if now.consent else _("Nobody has agreed to its privacy terms."),
     }
     return _ask(
         request,
@@ -148,12 +178,14 @@ def _ask(
             messages.success(request, done % {"name": connection.name})
             return go_to(request, reverse("connections:detail", args=[connection.uuid]))
     used = dependents.used_by([connection.pk]).get(connection.pk, [])
-    sentences = [*question["sentences"]]
-    if used:
+    refused_because = question["refused"](connection)
+    sentences = [refused_because] if refused_because else [*question["sentences"]]
+    if used and not refused_because:
         sentences.insert(0, _("It is used by %(what)s.") % {"what": ", ".join(used)})
     context = question | {
         "subject": f"{connection.name} · {target_of(connection)}",
         "sentences": sentences,
+        "refused": bool(refused_because),
         "action": reverse(page_name, args=[connection.uuid]),
         "cancel_url": reverse("connections:detail", args=[connection.uuid]),
         "hidden": [("version", connection.version)],

@@ -25,6 +25,7 @@ from connections.operations.drafts import (
     trust_server,
     verify_draft,
 )
+from connections.operations.edit import changes
 from connections.views.steps import for_operator, shown_steps, type_facts
 from connections_portal.errors import OperationError, Stale
 from connections_portal.web import PortalRequest, go_to, is_fragment
@@ -261,7 +262,7 @@ def _context(request: PortalRequest, form: SetUpForm) -> dict[str, Any]:
         "waits": any(step["kind"] == "ask" for step in steps),
         "pinned": _pinned(form),
         "verified": verified,
-        "unreached": kept is not None and could_not_be_reached(kept),
+        "unreached": kept is not None and could_not_be_reached(kept) and _is_new(kept),
         "operator_text": for_operator(connector, values, tried),
         "wording": wording,
         "in_force": in_force,
@@ -282,6 +283,11 @@ def _in_force(form: SetUpForm, values: Mapping[str, str]) -> Any:
         return None
     named = [connector.consent_target(settings) for settings in (values, connection.settings)]
     return connection.consent if named[0] == named[1] else None
+
+
+def _is_new(draft: ConnectionDraft) -> bool:
+    """Whether there is anything in the draft that could be saved as not verified."""
+    return draft.connection is None or bool(changes(draft.connection, draft, draft.settings))
 
 
 def _pinned(form: SetUpForm) -> str:
@@ -332,6 +338,7 @@ def page(
     if stale and form.connection is not None:
         form.note_stored_values()
         context["version"] = form.connection.version
+        context["stale_state"] = form.connection.get_state_display()
     if not is_fragment(request):
         return render(request, "connections/set_up.html", context, status=status)
     context["whole_page"] = _is_open_as_page(request)

@@ -17,7 +17,7 @@ from connections.models import Access, Connection
 from connections.operations.create import create_connection, still_missing
 from connections.views.flow import CHOSEN, RETURN_TO, answer, keep, keep_what_is_right, page
 from connections_portal.errors import OperationError
-from connections_portal.names import MAX_LENGTH
+from connections_portal.names import copy_name
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, go_to, is_fragment, role_required, trigger
 
@@ -46,10 +46,10 @@ def _like(request: PortalRequest, connector: type[Connector]) -> dict[str, Any]:
     other = connections.filter(uuid=uuid).first()
     if other is None:
         raise Http404
-    copied = _(" (copy)")
+    same_type = Connection.objects.filter(type_key=connector.key)
     return {
         **other.settings,
-        "name": other.name[: MAX_LENGTH - len(copied)] + copied,
+        "name": copy_name(other.name, lambda key: same_type.filter(name_key=key).exists()),
         "access": other.access,
         "grantees": [
             *(f"person:{grant.user_id}" for grant in other.user_grants.all()),

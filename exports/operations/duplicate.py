@@ -5,12 +5,10 @@ from django.utils.translation import gettext as _
 
 from connections_portal.errors import OperationError
 from connections_portal.models import User
-from connections_portal.names import MAX_LENGTH, name_key
+from connections_portal.names import copy_name
 from exports.models import Export, ItemKind
 from exports.operations.edit import Item, Timing, create_export, is_ready_for, lock
 from exports.permissions import require_edit
-
-_MOST_COPIES = 1000
 
 
 def duplicate_export(*, export: Export, actor: User) -> Export:
@@ -34,7 +32,7 @@ def duplicate_export(*, export: Export, actor: User) -> Export:
             for item in locked.items.all()
         ]
         return create_export(
-            name=copy_name(locked.name),
+            name=_free_name(locked.name),
             connection=connection,
             options=locked.options,
             items=items,
@@ -44,15 +42,8 @@ def duplicate_export(*, export: Export, actor: User) -> Export:
         )
 
 
-def copy_name(name: str) -> str:
-    """*NAME (copy)*, *NAME (copy 2)* …: the first that no export has, at most 100 characters long."""
-    for number in range(1, _MOST_COPIES):
-        end = _(" (copy)") if number == 1 else _(" (copy %(number)d)") % {"number": number}
-        kept = name[: MAX_LENGTH - len(end)]
-        # the key is cut at its column's length: what tells copies apart has to be within it
-        while not name_key(kept + end).endswith(name_key(end)):
-            kept = kept[:-1]
-        candidate = kept.rstrip() + end
-        if not Export.objects.filter(name_key=name_key(candidate)).exists():
-            return candidate
-    raise OperationError(_("There are too many copies of this export."))
+def _free_name(name: str) -> str:
+    free = copy_name(name, lambda key: Export.objects.filter(name_key=key).exists())
+    if not free:
+        raise OperationError(_("There are too many copies of this export."))
+    return free

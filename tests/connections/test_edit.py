@@ -271,7 +271,7 @@ def test_a_name_that_is_taken(edit: Edit, admin: User, server: Server) -> None:
 
 @pytest.mark.parametrize("version", ["", "-1", "x", "9" * 30, "1\0"])
 def test_a_version_that_is_none_is_stale(edit: Edit, version: str) -> None:
-    edit.typed["version"] = version
+    edit.typed |= {"version": version, "name": "Another one"}
     assert edit.save().status_code == 409
 
 

@@ -86,6 +86,13 @@ def test_another_like_this_has_all_but_secrets_and_agreement(
     assert Connection.objects.count() == Consent.objects.count() == 2
 
 
+def test_the_name_of_a_second_copy_is_free(client_of: Clients, admin: User) -> None:
+    first = make_connection(actor=admin, name="Newsletter")
+    make_connection(actor=admin, name="Newsletter (copy)")
+    page = page_of(client_of(admin), f"/settings/connections/new/sftp/?like={first.uuid}")
+    assert value_of(page, "name") == "Newsletter (copy 2)"
+
+
 @pytest.mark.parametrize("like", ["x", "00000000-0000-0000-0000-000000000000"])
 def test_nothing_to_be_like(client_of: Clients, admin: User, like: str) -> None:
     assert client_of(admin).get(f"/settings/connections/new/sftp/?like={like}").status_code == 404

@@ -1,4 +1,4 @@
-"""Servers that greet as SSH and then send what follows no rule: every verification ends as a step, never as an error."""
+"""Servers that greet as SSH and then send what follows no rule: a verification ends as a step, never as an error."""
 
 import random
 import struct

@@ -14,7 +14,7 @@ from connections_portal.models import AuditEntry, User
 from connections_portal.names import MAX_LENGTH
 from exports.models import Export, ScheduleKind
 from exports.operations.connection import detach_connection
-from exports.operations.duplicate import copy_name, duplicate_export
+from exports.operations.duplicate import duplicate_export
 from exports.operations.edit import Timing
 from exports.permissions import NotAllowed
 from tests.exports.conftest import LOYAL, ORDERS
@@ -181,7 +181,7 @@ def test_long_names_leave_room_for_what_tells_copies_apart(
     ]
     assert all(len(copy.name) <= MAX_LENGTH and "  " not in copy.name for copy in copies)
     assert len({copy.name_key for copy in copies}) == 3
-    assert copy_name(name).endswith(" (copy 4)")
+    assert duplicate_export(export=export, actor=contributor).name.endswith(" (copy 4)")
 
 
 def test_nothing_new_is_built_on_a_connection_that_is_not_ready(
