@@ -102,7 +102,7 @@ class Worker:
         self._process.wait()
 
     def _look(self) -> None:
-        while not self._ended.wait(0.05):
+        while not self._ended.wait(0.5):  # the kernel keeps the peak; this only looks for children
             self._note()
 
     def _note(self) -> None:
