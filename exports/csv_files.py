@@ -4,6 +4,9 @@ The dialect (design: Files): UTF-8 without byte-order mark, CRLF, a header, head
 doubled inside, NULL as nothing at all and the empty string as ``""``, ``true`` and ``false``, dates and times as
 ISO 8601 (``Z`` where the column knows its zone, no suffix where it does not), or nothing outside the years 1 to 9999,
 "infinity" among them, for which ISO 8601 has no form. RFC 4180 otherwise.
+
+A spreadsheet program takes text that begins with one of ``= + - @``, a tab or a line end for a formula; on request such
+text gets an apostrophe before it (rule S23; OWASP, CSV Injection).
 """
 
 import hashlib
@@ -25,6 +28,8 @@ MODEL = "model.json"
 # days since 1970 of 0001-01-01 and 9999-12-31
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 SECONDS_A_DAY = 86_400
+# RE2: ^ is where the text begins, not where a line does
+FORMULA = r"^[=+\-@\t\r\n]"
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 
 
@@ -60,11 +65,23 @@ class CsvEncoder:
     """Arrow batches in, the bytes of one file out, in pieces of some hundred kilobytes. Memory holds one batch.
 
     ``rows`` and ``size`` (bytes of the file, after compression) count what has come out so far, ``sha256`` is its
-    digest in hex.
+    digest in hex. With ``formulas_escaped`` text and names of columns that would be formulas get an apostrophe.
     """
 
-    def __init__(self, schema: pa.Schema, *, delimiter: str = ",", gzipped: bool = False) -> None:
+    def __init__(
+        self,
+        schema: pa.Schema,
+        *,
+        delimiter: str = ",",
+        gzipped: bool = False,
+        formulas_escaped: bool = False,
+    ) -> None:
         self.rows = 0
+        self._escaped = formulas_escaped
+        names = [_escaped_name(name) if formulas_escaped else name for name in schema.names]
+        self._schema = pa.schema(
+            [pa.field(name, _written_type(kind)) for name, kind in zip(names, schema.types, strict=True)]
+        )
         self._out = _Pieces()
         # mtime 0 and no name: the same rows give the same bytes
         self._gzip = (
@@ -76,7 +93,7 @@ class CsvEncoder:
         )
         self._writer = pacsv.CSVWriter(
             self._gzip or self._out,
-            _written_schema(schema),
+            self._schema,
             write_options=pacsv.WriteOptions(
                 include_header=True, delimiter=delimiter, quoting_style="needed", eol="\r\n"
             ),
@@ -94,9 +111,24 @@ class CsvEncoder:
 
     def encode(self, batch: pa.RecordBatch) -> list[bytes]:
         """The next pieces of the file; none while the compressor still holds them."""
-        self._writer.write_batch(_written(batch))
+        columns = [self._written(column) for column in batch.columns]
+        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         self.rows += batch.num_rows
         return self._out.take()
+
+    def _written(self, column: pa.Array) -> pa.Array:
+        """Times as ISO 8601, and everything that has no form of its own in CSV as text."""
+        kind = column.type
+        if pa.types.is_date32(kind) or pa.types.is_timestamp(kind):
+            column = _with_a_form(column)
+        if pa.types.is_timestamp(kind):
+            utc = column.cast(pa.timestamp(kind.unit, tz="UTC")) if kind.tz else column
+            # "2026-03-04 05:06:07Z": only the blank in the middle has to change, which is far quicker than strftime
+            text = utc.cast(pa.string()).cast(pa.binary())
+            return pc.binary_replace_slice(text, 10, 11, b"T").cast(pa.string())
+        if _written_type(kind) != kind:
+            column = column.cast(pa.string())
+        return _escaped(column) if self._escaped and pa.types.is_string(column.type) else column
 
     def finish(self) -> list[bytes]:
         """The last pieces; nothing may be encoded afterwards."""
@@ -129,31 +161,21 @@ class _Pieces(io.RawIOBase):
         return taken
 
 
-def _written_schema(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([pa.field(field.name, _written_type(field.type)) for field in schema])
-
-
 def _written_type(kind: pa.DataType) -> pa.DataType:
     plain = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     return kind if plain or pa.types.is_boolean(kind) or pa.types.is_date(kind) else pa.string()
 
 
-def _written(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with times as ISO 8601 and everything that has no form of its own in CSV as text."""
-    columns = []
-    for column in batch.columns:
-        kind = column.type
-        if pa.types.is_date32(kind) or pa.types.is_timestamp(kind):
-            column = _with_a_form(column)
-        if pa.types.is_timestamp(kind):
-            utc = column.cast(pa.timestamp(kind.unit, tz="UTC")) if kind.tz else column
-            # "2026-03-04 05:06:07Z": only the blank in the middle has to change, which is far quicker than strftime
-            text = utc.cast(pa.string()).cast(pa.binary())
-            column = pc.binary_replace_slice(text, 10, 11, b"T").cast(pa.string())
-        elif _written_type(kind) != kind:
-            column = column.cast(pa.string())
-        columns.append(column)
-    return pa.RecordBatch.from_arrays(columns, schema=_written_schema(batch.schema))
+def _escaped(column: pa.Array) -> pa.Array:
+    """Text with an apostrophe before what a spreadsheet would calculate; null stays null."""
+    formulas = pc.match_substring_regex(column, FORMULA)
+    if not pc.any(formulas).as_py():
+        return column
+    return pc.if_else(formulas, pc.binary_join_element_wise("'", column, ""), column)
+
+
+def _escaped_name(name: str) -> str:
+    return f"'{name}" if re.match(FORMULA, name) else name
 
 
 def _with_a_form(column: pa.Array) -> pa.Array:

@@ -133,6 +133,20 @@ class Sftp(Connector):
             ),
             default="comma",
         ),
+        Field(
+            key="formulas",
+            label=N_("Spreadsheet formulas"),
+            kind=FieldKind.CHOICE,
+            help=N_(
+                "A spreadsheet calculates text that begins with =, +, -, @, a tab or a line end. Leave it as it is for "
+                "other programs: they would read the apostrophe as part of the value."
+            ),
+            choices=(
+                Choice(value="keep", label=N_("Leave as they are")),
+                Choice(value="apostrophe", label=N_("Put an apostrophe before them")),
+            ),
+            default="keep",
+        ),
     )
     limits = Limits(max_profiles=100_000_000, max_files_per_table=5)
     steps = (

@@ -246,7 +246,12 @@ class _File:
     def __init__(self, item: _Item, number: int, schema: Any) -> None:
         self.item = item
         self.name = file_name(item.table, number, gzipped=item.gzipped)
-        self.encoder = CsvEncoder(schema, delimiter=item.delimiter, gzipped=item.gzipped)
+        self.encoder = CsvEncoder(
+            schema,
+            delimiter=item.delimiter,
+            gzipped=item.gzipped,
+            formulas_escaped=item.run.options.get("formulas") == "apostrophe",
+        )
         self.remote = item.delivery.open(item.temporary, self.name)
 
     def add(self, batch: Any) -> None:

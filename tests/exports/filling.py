@@ -14,6 +14,7 @@ def filled(connection: Connection | None, /, **changes: Any) -> dict[str, Any]:
         "connection": str(connection.uuid) if connection else "",
         "option_compression": "gzip",
         "option_delimiter": "comma",
+        "option_formulas": "keep",
         "items": ["segment:loyal"],
         "shown": ["fields:segment"],
         "fields:segment": ["customer_id", "email"],

@@ -101,6 +101,47 @@ def test_names_of_columns_are_quoted_too() -> None:
     assert next(csv.reader(io.StringIO(data.decode(), newline=""))) == ['a"b,c', "two\nlines"]
 
 
+FORMULAS = ['=HYPERLINK("x")', "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "-", "=\n="]
+NO_FORMULAS: list[str | None] = ["a=1", " =1", "'=1", "a\n=1", "1-1", "Łódź", "", None]
+
+
+def test_formulas_get_an_apostrophe_where_that_is_asked_for() -> None:
+    """Text and names of columns only: numbers, dates and times that begin with a sign are values."""
+    table = pa.table(
+        {
+            "=name": [*FORMULAS, *NO_FORMULAS],
+            "n": [-1] * len(FORMULAS) + [None] * len(NO_FORMULAS),
+            "-amount": [Decimal("-1.50")] * (len(FORMULAS) + len(NO_FORMULAS)),
+            "rate": [-0.5] * (len(FORMULAS) + len(NO_FORMULAS)),
+            "kind": pa.array([*FORMULAS, *NO_FORMULAS]).dictionary_encode(),
+            "at": [dt.datetime(2026, 3, 4, 5, 6, 7)] * (len(FORMULAS) + len(NO_FORMULAS)),
+        }
+    )
+    data, encoder = encode(table, formulas_escaped=True)
+    header, *rows = csv.reader(io.StringIO(data.decode(), newline=""))
+    assert header == ["'=name", "n", "'-amount", "rate", "kind", "at"]
+    for row, value in zip(rows, FORMULAS, strict=False):
+        assert row == [f"'{value}", "-1", "-1.50", "-0.5", f"'{value}", "2026-03-04T05:06:07.000000"]
+    for row, kept in zip(rows[len(FORMULAS) :], NO_FORMULAS, strict=True):
+        assert row == [kept or "", "", "-1.50", "-0.5", kept or "", "2026-03-04T05:06:07.000000"]
+    # null and the empty string still differ
+    assert b'\r\n"",,-1.50,-0.5,"",' in data
+    assert b"\r\n,,-1.50,-0.5,," in data
+    assert encoder.rows == len(rows)
+
+    untouched, _encoder = encode(table)
+    header, *rows = csv.reader(io.StringIO(untouched.decode(), newline=""))
+    assert (header[0], [row[0] for row in rows]) == (
+        "=name",
+        [*FORMULAS, *(kept or "" for kept in NO_FORMULAS)],
+    )
+
+
+def test_formulas_in_no_rows_at_all() -> None:
+    data, _encoder = encode(pa.table({"@a": ["x"]}).slice(0, 0), formulas_escaped=True)
+    assert data == b'"\'@a"\r\n'
+
+
 @pytest.mark.parametrize("gzipped", [False, True])
 def test_size_and_digest_are_those_of_the_file(gzipped: bool) -> None:
     data, encoder = encode(pa.Table.from_pylist(ROWS * 500), batch=100, gzipped=gzipped)

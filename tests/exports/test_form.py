@@ -92,6 +92,7 @@ def test_save_stores_the_export_and_starts_nothing(
             shown=["fields:segment", "fields:table:orders"],
             **{"fields:table:orders": ["amount", "order_id"]},
             option_delimiter="tab",
+            option_formulas="apostrophe",
             schedule="week",
             weekdays=["1", "4"],
             time="07:30",
@@ -100,7 +101,7 @@ def test_save_stores_the_export_and_starts_nothing(
     export = Export.objects.get()
     page = reverse("exports:detail", args=[export.uuid])
     assert (answer.status_code, answer["Location"]) == (303, f"{page}?next=1")
-    assert export.options == {"compression": "gzip", "delimiter": "tab"}
+    assert export.options == {"compression": "gzip", "delimiter": "tab", "formulas": "apostrophe"}
     assert [(i.kind, i.source, i.fields) for i in export.items.all()] == [
         ("segment", "loyal", ["customer_id", "email"]),
         ("table", "orders", ["order_id", "amount"]),
@@ -307,9 +308,9 @@ def test_customer_data_that_cannot_be_read_loses_nothing(
 def test_saved_before_the_options_were_on_the_page(
     connection: Connection, contributor: User, client_of: Clients
 ) -> None:
-    form = filled(connection, option_compression=None, option_delimiter=None)
+    form = filled(connection, option_compression=None, option_delimiter=None, option_formulas=None)
     assert client_of(contributor).post(NEW, form).status_code == 303
-    assert Export.objects.get().options == {"compression": "gzip", "delimiter": "comma"}
+    assert Export.objects.get().options == {"compression": "gzip", "delimiter": "comma", "formulas": "keep"}
 
 
 def test_a_shared_connection_that_cannot_be_used_is_not_called_unshared(

@@ -48,7 +48,7 @@ def test_a_new_export_stores_exactly_what_was_chosen(connection: Connection, con
     assert export.name == "Loyalty mailing"
     assert export.folder_name == "loyalty-mailing"
     assert export.type_key == "sftp"
-    assert export.options == {"compression": "none", "delimiter": "comma"}
+    assert export.options == {"compression": "none", "delimiter": "comma", "formulas": "keep"}
     assert export.responsible == export.created_by == export.updated_by == contributor
     assert [(i.kind, i.source, i.fields) for i in export.items.all()] == [
         ("segment", "loyal", ["customer_id", "email"]),
@@ -124,6 +124,7 @@ def test_a_connection_that_is_not_ready_is_offered_to_nobody(connection: Connect
         ({"items": [Item(kind=ItemKind.SEGMENT, source="loyal", fields=())]}, "items"),
         ({"options": {"compression": "zip"}}, "option_compression"),
         ({"options": {"delimiter": ""}}, "option_delimiter"),
+        ({"options": {"formulas": "yes"}}, "option_formulas"),
     ],
 )
 def test_what_cannot_be_sent_is_refused(
@@ -139,6 +140,7 @@ def test_unknown_options_are_not_stored(make_export: Callable[..., Export]) -> N
     assert make_export(options={"host": "evil.example.com"}).options == {
         "compression": "gzip",
         "delimiter": "comma",
+        "formulas": "keep",
     }
 
 

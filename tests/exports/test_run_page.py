@@ -290,7 +290,8 @@ def test_the_export_page_shows_settings_last_run_and_history(
     address = reverse("exports:detail", args=[export.uuid])
     page = text(client.get(address))
     for words in (
-        "Compression Gzipped", "Field delimiter Comma", "Loyal", "2 fields: customer_id, email",
+        "Compression Gzipped", "Field delimiter Comma",
+        "Spreadsheet formulas Leave as they are", "Loyal", "2 fields: customer_id, email",
         "2 fields: order_id, amount", "Responsible Ana Weber", "Manual only", "Failed",
         "Sign-in was refused. Ask an administrator.", "1,011", "1–10 of 13", "2 min 00 s", "Lena Hofmann",
     ):  # fmt: skip

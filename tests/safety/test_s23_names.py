@@ -1,8 +1,11 @@
 """S23: names have no characters that hide or reorder, folders are the portal's own and never collide."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import Client
@@ -10,11 +13,11 @@ from django.test import Client
 from connections_portal.errors import OperationError
 from connections_portal.models import User
 from connections_portal.names import clean_name, folder_slug, name_key
-from exports.models import Export
-from exports.operations.edit import free_folder_name
+from exports.models import Export, ExportRun, ItemKind
+from exports.operations.edit import Item, free_folder_name
 from tests.exports.filling import filled
 from tests.factories import make_connection
-from tests.runs.helpers import make_export
+from tests.runs.helpers import Delivery, carry, lines, make_export, start, tree
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -102,3 +105,46 @@ def test_the_form_of_exports_refuses_them(
     assert answer.status_code == 422
     assert "cannot be seen" in answer.content.decode()
     assert not Export.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"formulas": "apostrophe"}, ('"\'=cmd","n"', {'"\'=1+1",-1', '"plain",2'})),
+        ({"formulas": "keep"}, ('"=cmd","n"', {'"=1+1",-1', '"plain",2'})),
+        # saved before there was such an option
+        (None, ('"=cmd","n"', {'"=1+1",-1', '"plain",2'})),
+    ],
+)
+def test_a_delivery_escapes_spreadsheet_formulas_by_option(
+    delivery: Delivery, options: Mapping[str, str] | None, expected: tuple[str, set[str]]
+) -> None:
+    table = pa.table({"=cmd": ["=1+1", "plain"], "n": [-1, 2]})
+    pq.write_table(table, delivery.data / "tables" / "odd.parquet")
+    odd = Item(kind=ItemKind.TABLE, source="odd", fields=("=cmd", "n"))
+    export = delivery.export(odd, options=options)
+    if options is None:
+        before = {"compression": "none", "delimiter": "comma"}
+        Export.objects.filter(pk=export.pk).update(options=before)
+    run = start(export)
+    assert carry(run) == "successful"
+    assert (run.sent, run.read) == (2, 2)
+    assert ("formulas" in ExportRun.objects.get().options) == (options is not None)
+    files = tree(delivery.at_server / run.final_folder)
+    assert lines(files["odd_1.csv"]) == (*expected, 2)
+    names = [column["name"] for column in json.loads(files["model.json"])["entities"][0]["attributes"]]
+    assert names == ["=cmd", "n"]
+
+
+def test_an_export_from_before_the_option_shows_and_keeps_what_it_does(
+    admin: User, client_of: Callable[[User | None], Client]
+) -> None:
+    connection = make_connection(actor=admin)
+    export = make_export(connection, actor=admin)
+    Export.objects.filter(pk=export.pk).update(options={"compression": "none", "delimiter": "tab"})
+    client = client_of(admin)
+    shown = client.get(f"/data/exports/{export.uuid}/").content.decode()
+    assert "Spreadsheet formulas" in shown
+    assert "Leave as they are" in shown
+    form = client.get(f"/data/exports/{export.uuid}/edit/").content.decode()
+    assert '<option value="keep" selected>Leave as they are</option>' in form
