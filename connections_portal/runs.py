@@ -70,12 +70,34 @@ class Lease:
             self.still, pk=self.run_id, lease_token=self.token, state__in=states or LEASED_STATES
         )
 
+    def update(self, *states: RunState, **values: Any) -> bool:
+        """A fenced update of the run; false when it is not ours any more."""
+        with transaction.atomic():
+            self._lock()
+            return bool(self.rows(*states).update(**values))
+
     def write(self, *states: RunState, **values: Any) -> None:
-        """A fenced update of the run; raises LeaseLost when it changed nothing."""
+        """As ``update``; raises LeaseLost when it changed nothing."""
         self.check()
-        if not self.rows(*states).update(**values):
+        if not self.update(*states, **values):
             self._lost.set()
             raise LeaseLost
+
+    def hold(self, *states: RunState) -> None:
+        """Keep the run ours until the caller's transaction ends, to write what belongs to it; raises LeaseLost."""
+        self.check()
+        self._lock()
+        if not self.rows(*states).exists():
+            self._lost.set()
+            raise LeaseLost
+
+    def _lock(self) -> None:
+        """Lock the run by its key alone, inside a transaction; what is asked afterwards is asked of the present.
+
+        PostgreSQL would wait in the middle of an update that joins, and then carry it out by what the joined rows
+        and those of subqueries said before.
+        """
+        self.model._default_manager.select_for_update().filter(pk=self.run_id).values_list("pk").first()
 
     def is_lost(self) -> bool:
         """Whether the heartbeat failed or the lease ran out by our own clock."""
@@ -92,9 +114,7 @@ class Lease:
         """Renew the lease; a database out of reach is left to the deadline."""
         started = _clock()
         try:
-            renewed = self.rows().update(
-                lease_until=in_seconds(settings.RUN_LEASE_SECONDS), heartbeat_at=Now()
-            )
+            renewed = self.update(lease_until=in_seconds(settings.RUN_LEASE_SECONDS), heartbeat_at=Now())
         except Error:
             logger.warning("heartbeat of run %s: the database did not answer", self.run_id)
             return
@@ -200,10 +220,13 @@ def keep(lease: Lease) -> Iterator[None]:
 
 def requeue(lease: Lease, *, delay: float, **values: Any) -> bool:
     """Running → queued, due in ``delay`` seconds; false when the run is not ours any more."""
-    return bool(
-        lease.rows(RunState.RUNNING).update(
-            state=RunState.QUEUED, lease_token=None, lease_until=None, not_before=in_seconds(delay), **values
-        )
+    return lease.update(
+        RunState.RUNNING,
+        state=RunState.QUEUED,
+        lease_token=None,
+        lease_until=None,
+        not_before=in_seconds(delay),
+        **values,
     )
 
 
@@ -217,11 +240,7 @@ def publish_later(lease: Lease, *, delay: float, **values: Any) -> None:
 
 def finish(lease: Lease, *states: RunState, state: RunState, **values: Any) -> bool:
     """From ``states`` to a final state; false when the run is not ours any more."""
-    return bool(
-        lease.rows(*states).update(
-            state=state, lease_token=None, lease_until=None, finished_at=Now(), **values
-        )
-    )
+    return lease.update(*states, state=state, lease_token=None, lease_until=None, finished_at=Now(), **values)
 
 
 def expired(model: type[Run]) -> list[tuple[Any, Lease]]:

@@ -12,7 +12,7 @@ from connections_portal.errors import OperationError
 from connections_portal.models import User
 from exports.models import Export, ExportSchedule
 from exports.operations.edit import is_ready_for, lock, lock_connection, set_next_run
-from exports.operations.run import cancel_active_runs
+from exports.operations.run import cancel_active_runs, lock_export
 from exports.permissions import require_edit
 
 
@@ -23,7 +23,7 @@ def detach_connection(*, export: Export, actor: User) -> Export:
     a run is publishing, and OperationError when there is no connection.
     """
     with transaction.atomic():
-        locked = lock(export)
+        locked = lock_export(export.pk)
         require_edit(actor, locked)
         if locked.connection is None:
             raise OperationError(_("This export has no connection."))
@@ -47,7 +47,7 @@ def attach_connection(
     NotAllowed and OperationError (message at ``connection``).
     """
     with transaction.atomic():
-        lock_connection(connection)
+        connection = lock_connection(connection)
         locked = lock(export)
         require_edit(actor, locked)
         if locked.connection_id is not None:

@@ -135,10 +135,10 @@ def _inputs(engine: Engine, task: ExportTask) -> list[list[Any]] | None:
 
 
 def _write_task(lease: Lease, task: ExportTask, **values: Any) -> None:
-    """A fenced update of the task; raises LeaseLost when the run is not ours."""
-    lease.check()
-    if not ExportTask.objects.filter(pk=task.pk, run__in=lease.rows(RunState.RUNNING)).update(**values):
-        raise LeaseLost
+    """A fenced update of the task, after its run as everywhere; raises LeaseLost when that is not ours."""
+    with transaction.atomic():
+        lease.hold(RunState.RUNNING)
+        ExportTask.objects.filter(pk=task.pk).update(**values)
     for name, value in values.items():
         setattr(task, name, value)
 

@@ -7,7 +7,8 @@ from connections_portal.errors import OperationError
 from connections_portal.models import User
 from connections_portal.names import copy_name
 from exports.models import Export, ItemKind
-from exports.operations.edit import Item, Timing, create_export, is_ready_for, lock
+from exports.operations.edit import Item, Timing, create_export, is_ready_for
+from exports.operations.run import lock_export
 from exports.permissions import require_edit
 
 
@@ -18,7 +19,7 @@ def duplicate_export(*, export: Export, actor: User) -> Export:
     is none that ``actor`` may choose for a new export.
     """
     with transaction.atomic():
-        locked = lock(export)
+        locked = lock_export(export.pk)
         require_edit(actor, locked)
         connection = locked.connection
         if connection is None:

@@ -66,7 +66,7 @@ def create_export(
     _require_items(items)
     try:
         with transaction.atomic():
-            lock_connection(connection)
+            connection = lock_connection(connection)
             _require_usable(connection, actor)
             export = Export(
                 name=name,
@@ -112,7 +112,7 @@ def edit_export(
     _require_items(items)
     try:
         with transaction.atomic():
-            lock_connection(connection)
+            connection = lock_connection(connection) if connection else None
             locked = lock(export)
             if locked.version != version:
                 raise Stale(_("Somebody else saved this export after you opened it."))
@@ -131,10 +131,12 @@ def edit_export(
         raise OperationError(_("The export is not saved yet."), fields={"name": name_taken()}) from None
 
 
-def lock_connection(connection: Connection | None) -> None:
-    """Let nobody change or remove the connection before the transaction ends; to be called before ``lock``."""
-    if connection is not None:
-        Connection.objects.select_for_update().filter(pk=connection.pk).first()
+def lock_connection(connection: Connection) -> Connection:
+    """The connection as it is now, locked for the rest of the transaction; to be called before ``lock``.
+
+    One that was removed meanwhile comes back as it was given: nobody may choose it any more.
+    """
+    return Connection.objects.select_for_update().filter(pk=connection.pk).first() or connection
 
 
 def lock(export: Export) -> Export:
@@ -148,7 +150,7 @@ def lock(export: Export) -> Export:
 def set_next_run(export: Export, now: datetime) -> None:
     """Let the schedule count from ``now`` on, without catch-up.
 
-    Nothing is due without a connection or while it is paused.
+    Nothing is due without a connection or while it is paused: the caller has it locked, and read it after that.
     """
     schedule, connection = export.schedule, export.connection
     runs = connection is not None and connection.state != State.PAUSED

@@ -86,8 +86,7 @@ def _attempt(run: ExportRun, lease: Lease) -> str:
     """One attempt from selection to published files."""
     with transaction.atomic():
         # under the token: a run that was canceled since it was claimed has no attempt that goes on for ever
-        if not lease.rows(RunState.RUNNING).select_for_update(of=("self",)).exists():
-            raise LeaseLost
+        lease.hold(RunState.RUNNING)
         ExportAttempt.objects.update_or_create(
             run=run,
             number=run.attempt,

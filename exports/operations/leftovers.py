@@ -50,10 +50,12 @@ def note(run: ExportRun, lease: Lease, path: str) -> None:
     connection = run.export.connection
     assert connection is not None
     with transaction.atomic():
+        # before the run, as everywhere: the row that points at it would lock it at the end
+        Connection.objects.select_for_update().filter(pk=connection.pk).first()
+        lease.write(RunState.RUNNING, temporary_folder=path)
         TemporaryFolder.objects.create(
             connection=connection, target_digest=connection.target_digest, path=path, run=run
         )
-        lease.write(RunState.RUNNING, temporary_folder=path)
 
 
 def discard(folders: Iterable[TemporaryFolder], delivery: FileDelivery) -> None:

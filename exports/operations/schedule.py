@@ -10,7 +10,8 @@ from connections_portal import audit
 from connections_portal.errors import Stale
 from connections_portal.models import User
 from exports.models import Export
-from exports.operations.edit import Timing, lock, write_schedule
+from exports.operations.edit import Timing, write_schedule
+from exports.operations.run import lock_export
 from exports.permissions import require_edit
 
 
@@ -23,7 +24,7 @@ def set_schedule(
     page, if one export was shown; None for several at once. Raises Stale (also when removed meanwhile) and NotAllowed.
     """
     with transaction.atomic():
-        locked = lock(export)
+        locked = lock_export(export.pk)  # with its connection, whose pause decides when it is due
         if version is not None and locked.version != version:
             raise Stale(_("Somebody else saved this export after you opened it."))
         require_edit(actor, locked)

@@ -21,7 +21,7 @@ from connections.models import Access, Connection
 from connections_portal import runs
 from connections_portal.models import RunState, Trigger, User
 from connections_portal.sandbox import SandboxServer
-from exports.models import Export, ExportRun, ItemKind
+from exports.models import Export, ExportRun, ItemKind, ScheduleKind
 from exports.operations.edit import Item, Timing, create_export
 from exports.operations.execute import STILL, execute_run
 from exports.operations.run import enqueue_run
@@ -33,6 +33,7 @@ FOLDER = "exports"
 PATIENCE = 30
 LOYAL = Item(kind=ItemKind.SEGMENT, source="loyal", fields=("customer_id", "email", "city", "points"))
 ORDERS = Item(kind=ItemKind.TABLE, source="orders", fields=("order_id", "customer_id", "amount"))
+DAILY = Timing(kind=ScheduleKind.DAY, local_time=dt.time(6), zone="UTC")
 EVENTS = Item(kind=ItemKind.TABLE, source="events", fields=("event_id", "note"))
 
 # ``loyal`` as a file: c1 and c3 have a profile, c3 is a member twice, "gone" has none
@@ -138,6 +139,23 @@ def until(what: Callable[[], bool]) -> None:
     while not what():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.05)
+
+
+def somebody_waits() -> bool:
+    """Whether another session waits for a lock; SQLite lets the second one wait before it has asked for anything."""
+    if database.vendor != "postgresql":
+        return True
+    with database.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
+
+
+def in_a_session(work: Callable[[], Any]) -> Any:
+    """For another thread: a database session of its own, closed after it."""
+    try:
+        return work()
+    finally:
+        database.close()
 
 
 def tree(folder: Path) -> dict[str, bytes]:

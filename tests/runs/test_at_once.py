@@ -6,30 +6,25 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection as database
 from django.db import transaction
+from django.utils import timezone
 
-from connections.models import Connection
+from connections import dependents
+from connections.models import Connection, State
+from connections.operations.pause import pause_connection
 from connections_portal.errors import OperationError
 from connections_portal.models import RunState, Trigger, User
-from exports.models import Export, ExportRun
-from exports.operations.connection import attach_connection
+from exports.models import Export, ExportRun, ExportSchedule
+from exports.operations.connection import attach_connection, detach_connection
+from exports.operations.duplicate import duplicate_export
 from exports.operations.edit import Timing, edit_export
 from exports.operations.execute import execute_run
 from exports.operations.run import CannotRun, cancel_active_runs, enqueue_run
+from exports.operations.schedule import set_schedule
 from tests.factories import make_connection
-from tests.runs.helpers import LOYAL, make_export, until
+from tests.runs.helpers import DAILY, LOYAL, in_a_session, make_export, somebody_waits, until
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.django_db(transaction=True)]
-
-
-def somebody_waits() -> bool:
-    """Whether another session waits for a lock; SQLite lets the second one wait before it has asked for anything."""
-    if database.vendor != "postgresql":
-        return True
-    with database.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return bool(cursor.fetchone()[0])
 
 
 def removed_meanwhile(connection: Connection, work: Callable[[], Any]) -> Any:
@@ -40,14 +35,6 @@ def removed_meanwhile(connection: Connection, work: Callable[[], Any]) -> Any:
             future = pool.submit(in_a_session, work)
             until(somebody_waits)
         return future.result(30)
-
-
-def in_a_session(work: Callable[[], Any]) -> Any:
-    """For another thread: a database session of its own, closed after it."""
-    try:
-        return work()
-    finally:
-        database.close()
 
 
 def test_a_connection_that_is_just_removed_is_not_attached(admin: User) -> None:
@@ -130,6 +117,66 @@ def test_nor_do_whoever_starts_a_run_and_whoever_detaches_everything(admin: User
             lambda: Export.objects.filter(connection=connection).update(connection=None),
         )
     assert not ExportRun.objects.exists()
+
+
+def test_nor_do_whoever_duplicates_an_export_and_whoever_runs_it(admin: User) -> None:
+    connection = make_connection(actor=admin)
+    export = make_export(connection, actor=admin)
+    copy = changing(
+        connection,
+        lambda: duplicate_export(export=export, actor=admin),
+        lambda: enqueue_run(export=export, actor=admin, trigger=Trigger.PERSON),
+    )
+    assert copy.connection == connection
+    assert ExportRun.objects.get().export == export
+
+
+def test_a_schedule_that_is_set_during_a_pause_waits_for_its_end(admin: User) -> None:
+    connection = make_connection(actor=admin)
+    export = make_export(connection, actor=admin)
+    changing(
+        connection,
+        lambda: set_schedule(export=export, schedule=DAILY, actor=admin),
+        lambda: pause_connection(connection=connection, version=connection.version, actor=admin),
+    )
+    assert ExportSchedule.objects.get(export=export).next_at is None
+
+
+def resume(connection: Connection) -> None:
+    """What the end of a pause does to the connection and what is built on it."""
+    connection.state = State.READY
+    connection.save()
+    dependents.go_on_all(connection, timezone.now())
+
+
+def test_one_that_is_set_while_the_pause_ends_counts(admin: User) -> None:
+    connection = make_connection(actor=admin)
+    export = make_export(connection, actor=admin)
+    connection = pause_connection(connection=connection, version=connection.version, actor=admin)
+    changing(
+        connection,
+        lambda: set_schedule(export=export, schedule=DAILY, actor=admin),
+        lambda: resume(connection),
+    )
+    assert ExportSchedule.objects.get(export=export).next_at is not None
+
+
+def test_one_that_is_detached_while_the_pause_ends_does_not(admin: User) -> None:
+    connection = make_connection(actor=admin)
+    export = make_export(connection, actor=admin, schedule=DAILY)
+    connection = pause_connection(connection=connection, version=connection.version, actor=admin)
+    changing(connection, lambda: detach_connection(export=export, actor=admin), lambda: resume(connection))
+    assert ExportSchedule.objects.get(export=export).next_at is None
+
+
+def test_an_added_connection_counts_as_it_is_now_and_not_as_it_was_read(admin: User) -> None:
+    connection = make_connection(actor=admin)
+    export = make_export(connection, actor=admin, schedule=DAILY)
+    detach_connection(export=export, actor=admin)
+    read_before = pause_connection(connection=connection, version=connection.version, actor=admin)
+    resume(Connection.objects.get(pk=connection.pk))
+    attach_connection(export=export, connection=read_before, actor=admin)
+    assert ExportSchedule.objects.get(export=export).next_at is not None
 
 
 def test_a_run_is_started_once_however_many_press_at_once(admin: User) -> None:
