@@ -8,9 +8,9 @@ import asyncio
 import posixpath
 import stat
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncssh
 
@@ -26,6 +26,9 @@ T = TypeVar("T")
 # encoding and sending then wait for each other less, which took a tenth off; 16 MB does no more.
 IN_FLIGHT = 8 * 1024 * 1024
 MAX_BLOCK = 256 * 1024
+# The server writes to its disk while the next rows are on their way, so that little is left for the end: a twentieth
+# off a run of 230 MB, and no long silence after a large file.
+FLUSH_EVERY = 32 * 1024 * 1024
 # Rule S21: of a folder this many names are read, and this many characters of them.
 MAX_ENTRIES = 10_000
 MAX_NAMES = 1_000_000
@@ -56,6 +59,8 @@ class SftpFile:
         self._answered = 0
         self._failure: Exception | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unflushed = 0
+        self._flushes = True
 
     def write(self, data: bytes) -> None:
         """See ``RemoteFile.write``; waits while too much is unanswered."""
@@ -118,7 +123,14 @@ class SftpFile:
         return translate(failure)
 
     def _start(self, offset: int, block: bytes) -> None:
-        task = self._session.loop.create_task(self._write_block(offset, block))
+        self._do(self._write_block(offset, block))
+        self._unflushed += len(block)
+        if self._flushes and self._unflushed >= FLUSH_EVERY:
+            self._unflushed = 0
+            self._do(self._flush())
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._session.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -133,6 +145,17 @@ class SftpFile:
             self._answered += len(block)
             self._failure = self._failure or failure
             self._changed.notify_all()
+
+    async def _flush(self) -> None:
+        """Have the server bring to its disk what it has so far; the writes after it need not wait for the answer."""
+        try:
+            await self._file.fsync()
+        except asyncssh.SFTPOpUnsupported:
+            self._flushes = False
+        except Exception as error:  # noqa: BLE001 (raised again in the thread that writes)
+            with self._changed:
+                self._failure = self._failure or error
+                self._changed.notify_all()
 
     async def _close(self) -> int:
         # The answer to a write means that the server has it, fsync that a power cut does not take it away.
