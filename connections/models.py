@@ -155,6 +155,7 @@ class ConnectionDraft(models.Model):
 
     ``settings`` are as typed until they are cleaned for a verification; ``form`` keeps what else was typed (name,
     access). ``verified_digest`` binds a passed verification to settings, secrets and host key (rule S16).
+    ``host_key_base`` is the key that the edited connection had when the draft last looked.
     """
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -167,6 +168,7 @@ class ConnectionDraft(models.Model):
     expires_at = models.DateTimeField(db_index=True)
     host_key_seen = models.TextField(blank=True)
     host_key_trusted = models.TextField(blank=True)
+    host_key_base = models.TextField(blank=True)
     target_digest = models.CharField(max_length=64, blank=True)
     verification = models.JSONField(default=list)
     verified_digest = models.CharField(max_length=64, blank=True)

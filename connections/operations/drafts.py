@@ -70,9 +70,12 @@ def keep_draft(
             _forget_verification(draft)
         elif draft.settings != dict(cleaned):
             _forget_verification(draft)
-        if connection is not None and connection.target_digest == target and not is_trusted_here(draft):
-            # the connection's own key counts as it is now: somebody else may have trusted another one meanwhile
-            draft.host_key_trusted = connection.host_key
+        if connection is not None and connection.target_digest == target:
+            if draft.host_key_base != connection.host_key:
+                # somebody else has trusted another key meanwhile: it counts, and what was trusted here does not
+                draft.host_key_base, draft.host_key_seen = connection.host_key, ""
+            if not is_trusted_here(draft):
+                draft.host_key_trusted = connection.host_key
         draft.settings = dict(cleaned)
         draft.form = dict(form)
         draft.expires_at = now + LIFETIME

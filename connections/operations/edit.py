@@ -107,7 +107,9 @@ class _Edit:
         self.changed = changes(connection, draft, settings)
         self.target = draft.target_digest if draft is not None else connection.target_digest
         self.moves = self.target != connection.target_digest
-        own_key = self.moves or (draft is not None and is_trusted_here(draft))
+        own_key = self.moves or (
+            draft is not None and is_trusted_here(draft) and draft.host_key_base == connection.host_key
+        )
         right_key = draft is not None and (own_key or draft.host_key_trusted == connection.host_key)
         self.verified = draft is not None and right_key and is_verified(draft)
 

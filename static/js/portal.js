@@ -188,7 +188,7 @@
     if (event.target.matches("[data-theme-form]")) { event.preventDefault(); setTheme(button); return; }
     if (!button || event.target.method === "dialog") return;
     if (button.getAttribute("aria-busy") === "true") { event.preventDefault(); event.stopImmediatePropagation(); return; }
-    setTimeout(() => button.setAttribute("aria-busy", "true"), 0); // after the form's data are collected
+    button.setAttribute("aria-busy", "true"); // at once: the second click of a double one comes in the same task
   }, true);
   addEventListener("pageshow", () => { for (const button of all("[aria-busy=true]")) button.removeAttribute("aria-busy"); refresh(); });
 

@@ -116,3 +116,25 @@ def test_without_a_change_nothing_is_offered_to_be_kept_unverified(
     edit.get(f"{edit.url.partition('?')[0]}?draft={draft.uuid}")
     assert steps(edit.page)[0] == "bad"
     assert "Save as not verified" not in edit.page
+
+
+def test_a_key_trusted_here_gives_way_to_one_that_somebody_else_trusted_since(
+    edit: Edit, connection: Connection, server: Server
+) -> None:
+    Connection.objects.update(host_key=NEW_KEY)
+    edit.get(edit.url)
+    edit.verify()
+    edit.trust()
+    assert steps(edit.page) == ALL_OK
+    other = f"ssh-ed25519 {NEW_KEY.split()[1][:-4]}AAAA"
+    Connection.objects.update(host_key=other, version=F("version") + 1)
+    assert edit.save().status_code == 409
+    assert steps(edit.page) == []
+    edit.typed["export_folder"] = "elsewhere"
+    assert edit.save().status_code == 422
+    assert Connection.objects.get().host_key == other
+    edit.verify()
+    assert steps(edit.page)[2] == "ask"
+    edit.trust()
+    assert edit.save().status_code in (204, 303)
+    assert Connection.objects.get().host_key.split()[1] == server.public_key.split()[1]
