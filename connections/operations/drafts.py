@@ -74,6 +74,7 @@ def keep_draft(
             if draft.host_key_base != connection.host_key:
                 # somebody else has trusted another key meanwhile: it counts, and what was trusted here does not
                 draft.host_key_base, draft.host_key_seen = connection.host_key, ""
+                _forget_verification(draft)
             if not is_trusted_here(draft):
                 draft.host_key_trusted = connection.host_key
         draft.settings = dict(cleaned)
