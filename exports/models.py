@@ -115,7 +115,8 @@ class ExportRun(Run):
 
     Connection and consent are copied as plain columns: the run tells its story after both are gone.
     ``temporary_folder`` and ``final_folder`` are relative to the connection's folder and are set with the step
-    to *publishing* (the temporary one from the first attempt on, so that the next can take it over).
+    to *publishing* (the temporary one from the first attempt on, so that the next can take it over), with ``manifest``:
+    ``files`` as pairs of name and size, and the ``place`` (``operations.places``) of both folders.
     """
 
     export = models.ForeignKey(Export, on_delete=models.CASCADE, related_name="runs")
@@ -152,12 +153,14 @@ class ExportRun(Run):
 class TemporaryFolder(models.Model):
     """A folder of unfinished files at a destination, noted before it is made until it was seen gone.
 
-    ``path`` is relative to the connection's folder. While its run is under way it is the run's; once that has ended, or
-    was removed with its export, it is a leftover and is deleted, as long as the connection leads to the same target.
+    ``path`` is relative to the connection's folder, as ``place`` (``operations.places``) had it. While its run is under
+    way it is the run's; once that has ended, or was removed with its export, it is a leftover and is deleted, as long
+    as the connection leads to the same target.
     """
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="temporary_folders")
     target_digest = models.CharField(max_length=64)
+    place = models.JSONField(default=dict)
     path = models.CharField(max_length=200)
     run = models.ForeignKey(ExportRun, null=True, on_delete=models.SET_NULL, related_name="folders")
     created_at = models.DateTimeField(auto_now_add=True)

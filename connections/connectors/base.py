@@ -43,7 +43,8 @@ class Field:
     """One thing to fill in.
 
     ``target`` says that the value is part of where data goes: changing it asks for verification, agreement
-    and every secret again. ``account`` says that it names who signs in. ``shown_when`` is ``(field key,
+    and every secret again. ``account`` says that it names who signs in, ``folder`` where at the target files go.
+    ``shown_when`` is ``(field key,
     value)``: the field matters only while that other field has that value, and ``required`` is then meant under
     that condition. ``fills`` maps parts of a pasted address (``username``, ``folder``) to the keys of the fields
     they belong in. ``rule`` says in one sentence what is accepted, where that is not plain.
@@ -62,6 +63,7 @@ class Field:
     default: str = ""
     target: bool = False
     account: bool = False
+    folder: bool = False
     vaultable: bool = False
     shown_when: tuple[str, str] | None = None
     fills: tuple[tuple[str, str], ...] = ()

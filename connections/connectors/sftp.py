@@ -107,6 +107,7 @@ class Sftp(Connector):
             placeholder="export/folder/path",
             help=N_("Lowercase. Empty means the folder you sign in to."),
             rule=N_("/ between folders, none called .., and no backslash."),
+            folder=True,
             max_length=addresses.MAX_FOLDER,
         ),
     )

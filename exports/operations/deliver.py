@@ -31,8 +31,8 @@ from exports.csv_files import (
     split_rows,
     table_names,
 )
-from exports.models import ExportFile, ExportRun, ExportTask, TaskState, TemporaryFolder
-from exports.operations import leftovers
+from exports.models import ExportFile, ExportRun, ExportTask, TaskState
+from exports.operations import leftovers, places
 
 PROGRESS_SECONDS = 1.0
 
@@ -113,11 +113,19 @@ def _prepare_folder(
     if not earlier:
         delivery.begin(temporary)
         return
-    done = [task for task in tasks if task.state == TaskState.DONE and _inputs(engine, task) == task.identity]
-    keep = {file.name: file.size for task in done for file in task.files.all()}
-    kept = delivery.take_over(earlier, temporary, keep)
+    here = leftovers.of_run(run).exclude(path=temporary)
+    done: list[ExportTask] = []
+    kept: frozenset[str] = frozenset()
+    if here.filter(path=earlier).exists():
+        done = [task for task in tasks if task.state == TaskState.DONE]
+        done = [task for task in done if _inputs(engine, task) == task.identity]
+        keep = {file.name: file.size for task in done for file in task.files.all()}
+        kept = delivery.take_over(earlier, temporary, keep)
+    else:
+        # the attempt before wrote in another place: what lies there is deleted there, later
+        delivery.begin(temporary)
     # with those of attempts that were lost before they took over
-    leftovers.discard(TemporaryFolder.objects.filter(run=run).exclude(path=temporary), delivery)
+    leftovers.discard(here, delivery)
     for task in tasks:
         if task in done and {file.name for file in task.files.all()} <= kept:
             continue
@@ -324,6 +332,8 @@ def _to_publishing(
         for task, table in zip(tasks, names, strict=True)
     ]
     at = timezone.now()
+    connection = run.export.connection
+    assert connection is not None
     model = model_json(run.export.name, described, delimiter=delimiter, modified=f"{at:%Y-%m-%dT%H:%M:%SZ}")
     data = json.dumps(model, ensure_ascii=False, indent=1).encode()
     remote = delivery.open(temporary, MODEL)
@@ -336,6 +346,6 @@ def _to_publishing(
         state=RunState.PUBLISHING,
         final_folder=f"{run.export.folder_name}/{at:%Y%m%d-%H%M%SZ}-{run.uuid.hex[:8]}",
         # pairs, not an object: PostgreSQL keeps no order of names, and the last file marks completeness
-        manifest={"files": list(files.items())},
+        manifest={"files": list(files.items()), "place": places.place(connection)},
         heartbeat_at=Now(),
     )

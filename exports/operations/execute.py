@@ -21,7 +21,7 @@ from connections_portal import audit, customer_data, runs
 from connections_portal.models import LEASED_STATES, RunState, WhoActs
 from connections_portal.runs import Claimed, Lease, LeaseLost
 from exports.models import Export, ExportAttempt, ExportRun, TaskState
-from exports.operations import leftovers, refusals
+from exports.operations import leftovers, places, refusals
 from exports.operations.deliver import send
 from exports.operations.failures import Failed, Failure, of_connector, of_portal
 from exports.tasks import wake
@@ -102,7 +102,8 @@ def _attempt(run: ExportRun, lease: Lease) -> str:
             lease.on_lost = engine.interrupt
             leftovers.discard_on_the_way(run, delivery)
             _send(run, lease, delivery, engine)
-            run.refresh_from_db()
+            # without its export: the connection stays as it was when the line was opened
+            run.refresh_from_db(fields=["state", "temporary_folder", "final_folder", "manifest", "rejected"])
             _give_final_name(run, delivery)
     except Failed as failed:
         failure = failed.failure
@@ -134,7 +135,9 @@ def _give_final_name(run: ExportRun, delivery: FileDelivery) -> None:
 
 
 def _publish(run: ExportRun, lease: Lease) -> str:
-    """Repeat the rename that somebody else began; nothing is sent again (rule S25)."""
+    """Repeat the rename that somebody else began, where that was; nothing is sent again (rule S25)."""
+    if run.export.connection is not None:
+        run.export.connection = places.at(run.export.connection, run.manifest.get("place", {}))
     try:
         with _connector(run) as connector, connector.deliver() as delivery:
             _give_final_name(run, delivery)

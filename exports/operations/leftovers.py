@@ -2,12 +2,14 @@
 
 A folder is noted before it is made, and its row goes once it was seen gone. What belongs to no run under way is a
 leftover: the next run over the connection deletes it on its way, and ``tick`` queues a clean-up of its own that opens
-the connection for nothing else. Only folders that were noted are ever touched, and only where they were made.
+the connection for nothing else. Only folders that were noted are ever touched, and only in the place where they were
+made, wherever the connection leads meanwhile.
 """
 
 import datetime as dt
 import logging
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -24,7 +26,7 @@ from connections_portal.errors import OperationError
 from connections_portal.models import ACTIVE_STATES, LEASED_STATES, RunState
 from connections_portal.runs import Lease
 from exports.models import ExportRun, TemporaryFolder
-from exports.operations import refusals
+from exports.operations import places, refusals
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +56,23 @@ def note(run: ExportRun, lease: Lease, path: str) -> None:
         Connection.objects.select_for_update().filter(pk=connection.pk).first()
         lease.write(RunState.RUNNING, temporary_folder=path)
         TemporaryFolder.objects.create(
-            connection=connection, target_digest=connection.target_digest, path=path, run=run
+            connection=connection,
+            target_digest=connection.target_digest,
+            place=places.place(connection),
+            path=path,
+            run=run,
         )
+
+
+def _here(connection: Connection) -> Q:
+    """What lies where a line over the connection leads."""
+    return Q(connection=connection, target_digest=connection.target_digest, place=places.place(connection))
+
+
+def of_run(run: ExportRun) -> QuerySet[TemporaryFolder]:
+    """The run's folders, as far as they lie where its connection leads."""
+    assert run.export.connection is not None
+    return TemporaryFolder.objects.filter(_here(run.export.connection), run=run.pk)
 
 
 def discard(folders: Iterable[TemporaryFolder], delivery: FileDelivery) -> None:
@@ -81,7 +98,9 @@ def discard_own(run: ExportRun, delivery: FileDelivery, temporary: str = "") -> 
 
     ``temporary`` is the folder of this attempt where the run, or even the connection, may have been removed meanwhile.
     """
-    folders = list(TemporaryFolder.objects.filter(Q(run=run.pk) | Q(path=temporary)))
+    assert run.export.connection is not None
+    own = Q(run=run.pk) | Q(path=temporary)
+    folders = list(TemporaryFolder.objects.filter(own, _here(run.export.connection)))
     try:
         discard(folders, delivery)
         if temporary and temporary not in (folder.path for folder in folders):
@@ -94,21 +113,20 @@ def discard_on_the_way(run: ExportRun, delivery: FileDelivery) -> None:
     """Delete what earlier runs left behind over the same connection. Raises TryLater when the line is cut."""
     connection = run.export.connection
     if connection is not None:
-        discard(_left_behind(connection)[:AT_ONCE], delivery)
+        discard(TemporaryFolder.objects.filter(LEFT_BEHIND, _here(connection))[:AT_ONCE], delivery)
 
 
-def _left_behind(connection: Connection) -> QuerySet[TemporaryFolder]:
-    return TemporaryFolder.objects.filter(
-        LEFT_BEHIND, connection=connection, target_digest=connection.target_digest
-    )
+def _within_reach(**which: Any) -> list[TemporaryFolder]:
+    """Folders that are due, at the target of their connection and in a place that its account can still go to."""
+    due = TemporaryFolder.objects.filter(_due(), target_digest=F("connection__target_digest"), **which)
+    folders = due.select_related("connection__consent")
+    return [folder for folder in folders if places.is_open(folder.connection, folder.place)]
 
 
 def connections_to_tidy() -> list[int]:
     """Ids of usable connections with room for one more session at which a clean-up is due."""
-    due = TemporaryFolder.objects.filter(_due(), target_digest=F("connection__target_digest"))
-    ids = due.order_by().values_list("connection", flat=True).distinct()
-    connections = Connection.objects.filter(pk__in=list(ids)).select_related("consent")
-    return [connection.pk for connection in connections if _can_tidy(connection)]
+    connections = {folder.connection_id: folder.connection for folder in _within_reach()}
+    return [connection.pk for connection in connections.values() if _can_tidy(connection)]
 
 
 def _can_tidy(connection: Connection) -> bool:
@@ -119,7 +137,7 @@ def _can_tidy(connection: Connection) -> bool:
 
 
 def tidy(*, connection_id: int) -> str:
-    """Delete what is left behind at the connection, at most five folders. Returns what came of it.
+    """Delete what is left behind at the connection, at most five folders in one place. Returns what came of it.
 
     The portal does this by itself: the use of the secrets and what was deleted are recorded. A failure changes nothing
     but the time of the next try.
@@ -130,16 +148,17 @@ def tidy(*, connection_id: int) -> str:
     folders = _take(connection)
     if not folders:
         return "nothing to do"
+    there = places.at(folders[0].connection, folders[0].place)
     gone: list[TemporaryFolder] = []
     code = ""
     try:
         with (
-            open_connector(connection, purpose="tidy", actor=None) as connector,
+            open_connector(there, purpose="tidy", actor=None) as connector,
             connector.deliver() as delivery,
         ):
             for folder in folders:
                 # paused, withdrawn or led elsewhere meanwhile (rule S4)
-                if not Connection.objects.filter(pk=connection.pk, epoch=connection.epoch).exists():
+                if not Connection.objects.filter(pk=there.pk, epoch=there.epoch).exists():
                     break
                 if _discarded(folder, delivery):
                     gone.append(folder)
@@ -175,9 +194,10 @@ def _record(
 
 
 def _take(connection: Connection) -> list[TemporaryFolder]:
-    """Folders that are due, taken so that nobody else takes them before the next try."""
-    taken = []
-    for folder in _left_behind(connection).filter(_due())[:AT_ONCE]:
+    """Folders that are due, all in one place, taken so that nobody else takes them before the next try."""
+    taken: list[TemporaryFolder] = []
+    due = _within_reach(connection=connection)
+    for folder in [folder for folder in due if folder.place == due[0].place][:AT_ONCE]:
         pause = PAUSE_SECONDS * 4**folder.attempts
         taken_now = TemporaryFolder.objects.filter(pk=folder.pk, attempts=folder.attempts).update(
             attempts=folder.attempts + 1, not_before=runs.in_seconds(pause)

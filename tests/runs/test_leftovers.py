@@ -15,6 +15,7 @@ from connections.operations.remove import remove_connection
 from connections_portal.models import AuditEntry, RunState, Trigger
 from exports.models import Export, ExportRun, TemporaryFolder
 from exports.operations.leftovers import ATTEMPTS, tidy
+from exports.operations.places import place
 from exports.operations.remove import remove_export
 from exports.operations.run import cancel_run
 from exports.operations.tick import tick
@@ -29,8 +30,6 @@ from tests.runs.helpers import (
     start,
     write_events,
 )
-
-pytestmark = pytest.mark.both_databases
 
 pytestmark = pytest.mark.both_databases
 
@@ -222,6 +221,7 @@ def test_a_connection_without_room_is_not_bothered(delivery: Delivery) -> None:
         TemporaryFolder.objects.create(
             connection=delivery.connection,
             target_digest=delivery.connection.target_digest,
+            place=place(delivery.connection),
             path=f"{export.folder_name}/.incoming-00000000-00000000",
         )
         assert tick()["leftovers"] == 0
@@ -268,7 +268,9 @@ def test_a_folder_that_the_server_keeps_is_no_reason_not_to_go_on(delivery: Deli
     stubborn = f"{export.folder_name}/.incoming-stubborn"
     (delivery.at_server / stubborn / "inner").mkdir(parents=True)  # a folder is not deleted as a file
     TemporaryFolder.objects.update(path=stubborn)
-    run.folders.create(connection=noted.connection, target_digest=noted.target_digest, path=noted.path)
+    run.folders.create(
+        connection=noted.connection, target_digest=noted.target_digest, place=noted.place, path=noted.path
+    )
     later()
     assert tidy(connection_id=delivery.connection.pk) == "left"
     assert left_at(delivery, export) == [".incoming-stubborn"]
