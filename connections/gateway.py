@@ -84,7 +84,8 @@ class OutgoingGateway:
     """Implements ``connections.connectors.base.Gateway``.
 
     ``allow`` holds the pairs from ``parse_allow``: host as typed, or the address behind a name, with the
-    port. ``refuse`` holds names or addresses which are refused as well unless allowed: the portal's own database.
+    port. ``refuse`` holds names or addresses which are refused as well unless allowed: the portal's own database. Its
+    name is looked up whenever something is to be reached: a database moves, and may be away when the portal starts.
     ``resolve_seconds`` is how long a name may take. Thread-safe; holds no sockets.
     """
 
@@ -96,14 +97,16 @@ class OutgoingGateway:
         resolve_seconds: float = RESOLVE_SECONDS,
     ) -> None:
         self._allow = frozenset(allow)
-        self._refuse = tuple(refuse)
+        self._refuse = tuple(host.lower().removesuffix(".") for host in refuse)
+        self._last_seen: dict[str, tuple[str, ...]] = {}
         self._resolve_seconds = resolve_seconds
         self._waiting = threading.BoundedSemaphore(MAX_WAITING)
 
     def resolve(self, host: str, port: int) -> tuple[str, ...]:
         """Every address of ``host``, each one checked for ``port``.
 
-        Raises NeedsAttention (``name_unknown``, ``address_refused``) or TryLater (``name_no_answer``).
+        Raises NeedsAttention (``name_unknown``, ``address_refused``) or TryLater (``name_no_answer``, also while
+        nobody knows which addresses are to be refused).
         """
         return self._resolve(host, port, self._resolve_seconds)
 
@@ -131,19 +134,27 @@ class OutgoingGateway:
         name = host.lower().removesuffix(".")
         found = self._look_up(name, port, seconds)
         if (name, port) not in self._allow:
-            barred = self._barred(seconds)
-            for address in found:
-                if (address, port) not in self._allow and (address in barred or is_inside(address)):
-                    raise network_errors.address_refused(f"{host} is {address}, port {port}")
+            asked = [address for address in found if (address, port) not in self._allow]
+            inside = [address for address in asked if name in self._refuse or is_inside(address)]
+            if asked and not inside:
+                barred = self._barred(seconds)
+                inside = [address for address in asked if address in barred]
+            if inside:
+                raise network_errors.address_refused(f"{host} is {inside[0]}, port {port}")
         return found
 
     def _barred(self, seconds: float) -> frozenset[str]:
-        """The addresses of what was given as ``refuse``; a name that nobody knows bars nothing."""
-        barred: set[str] = set()
+        """The addresses of what was given as ``refuse``; while a name has no answer, those that it had last.
+
+        Raises TryLater for a name that never had one: then any address could be the one to refuse.
+        """
         for name in self._refuse:
-            with suppress(NeedsAttention, TryLater):
-                barred.update(self._look_up(name, 0, seconds))
-        return frozenset(barred)
+            try:
+                self._last_seen[name] = self._look_up(name, 0, seconds)
+            except (NeedsAttention, TryLater):
+                if name not in self._last_seen:
+                    raise network_errors.name_no_answer("the portal's own database has no address") from None
+        return frozenset(address for name in self._refuse for address in self._last_seen[name])
 
     def _look_up(self, name: str, port: int, seconds: float) -> tuple[str, ...]:
         """Addresses as text, without a scope, at most eight; ``getaddrinfo`` has no time limit of its own."""

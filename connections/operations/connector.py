@@ -18,8 +18,21 @@ from connections_portal.models import Run, User
 @functools.cache
 def gateway() -> OutgoingGateway:
     """The way out with the operator's permissions (OUTGOING_ALLOW); never to the portal's own database."""
-    databases = [host for database in settings.DATABASES.values() if (host := database.get("HOST"))]
-    return OutgoingGateway(allow=parse_allow(settings.OUTGOING_ALLOW), refuse=databases)
+    return OutgoingGateway(allow=parse_allow(settings.OUTGOING_ALLOW), refuse=_database_hosts())
+
+
+def _database_hosts() -> list[str]:
+    """Where the portal's databases are: names and addresses, not sockets in the file system.
+
+    As libpq takes them: several separated by commas, also from what follows the ``?`` in DATABASE_URL, where
+    ``hostaddr`` says what is connected to and ``host`` is then only a name in a certificate.
+    """
+    hosts = []
+    for database in settings.DATABASES.values():
+        options = database.get("OPTIONS", {})
+        given = options.get("hostaddr") or database.get("HOST") or options.get("host") or ""
+        hosts += [host for part in given.split(",") if (host := part.strip()) and host[0] not in "/@"]
+    return hosts
 
 
 @contextmanager

@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.conf import settings
 
 from connections.connectors.errors import NeedsAttention, TryLater
 from connections.gateway import OutgoingGateway, is_inside, parse_allow
+from connections.operations.connector import gateway as portal_gateway
 from tests.connectors.servers import free_port
 
 PUBLIC = "9.9.9.9"
@@ -161,14 +163,95 @@ def test_permission_by_name_and_by_the_address_behind_a_name(answers):
     assert OutgoingGateway([("10.0.0.6", 22)]).resolve("other.internal", 22) == ("10.0.0.6",)
 
 
+OTHER = "11.0.0.1"
+UNKNOWN = socket.gaierror(socket.EAI_NONAME, "unknown")
+BUSY = socket.gaierror(socket.EAI_AGAIN, "try again")
+
+
 def test_the_database_is_refused_wherever_it_is(answers):
-    answers(
-        db_example=[PUBLIC], evil_example=[PUBLIC], gone_example=socket.gaierror(socket.EAI_NONAME, "unknown")
-    )
-    gateway = OutgoingGateway(refuse=["db.example", "gone.example"])
-    for host in ("db.example", "evil.example", PUBLIC):
+    answers(db_example=[PUBLIC], evil_example=[OTHER, PUBLIC], other_example=[OTHER])
+    gateway = OutgoingGateway(refuse=["DB.example."])
+    for host in ("db.example", "DB.EXAMPLE", "evil.example", PUBLIC):
+        for port in (5432, 22):
+            with pytest.raises(NeedsAttention) as caught:
+                gateway.resolve(host, port)
+            assert caught.value.code == "address_refused"
+    assert gateway.resolve("other.example", 22) == (OTHER,)
+    allowed = OutgoingGateway([("evil.example", 22), (PUBLIC, 23)], refuse=["db.example"])
+    assert allowed.resolve("evil.example", 22) == (OTHER, PUBLIC)
+    assert allowed.resolve(PUBLIC, 23) == (PUBLIC,)
+
+
+@pytest.mark.parametrize("away", [UNKNOWN, BUSY])
+def test_a_database_whose_name_has_no_answer_bars_everything_that_could_be_it(answers, away: OSError):
+    """As when the portal starts before its name server: nothing but what the operator lists is reached."""
+    answers(db_example=away, evil_example=[PUBLIC], other_example=[OTHER])
+    gateway = OutgoingGateway([("evil.example", 22)], refuse=["db.example"])
+    for host in ("other.example", PUBLIC):
+        with pytest.raises(TryLater) as caught:
+            gateway.resolve(host, 22)
+        assert caught.value.code == "name_no_answer"
+        assert "db.example" not in caught.value.detail
+    assert gateway.resolve("evil.example", 22) == (PUBLIC,)
+    with pytest.raises(NeedsAttention):
+        gateway.resolve("10.0.0.1", 22)
+    # looked up again each time: known now, and still known while there is no answer once more
+    for answer in ([PUBLIC], away):
+        answers(db_example=answer, other_example=[OTHER])
+        assert gateway.resolve("other.example", 22) == (OTHER,)
         with pytest.raises(NeedsAttention):
-            gateway.resolve(host, 5432)
+            gateway.resolve(PUBLIC, 22)
+    # and it moves
+    answers(db_example=[OTHER])
+    assert gateway.resolve(PUBLIC, 22) == (PUBLIC,)
+    with pytest.raises(NeedsAttention):
+        gateway.resolve(OTHER, 22)
+
+
+@pytest.fixture
+def portals_gateway() -> Iterator[Callable[[], OutgoingGateway]]:
+    """The gateway as connections get it."""
+    portal_gateway.cache_clear()
+    yield portal_gateway
+    portal_gateway.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "refused"),
+    [
+        ("db.example", {}, ["db.example"]),
+        ("db.example,replica.example", {}, ["db.example", "replica.example"]),
+        ("", {"host": "db.example, replica.example"}, ["db.example", "replica.example"]),
+        # the name is only that of the certificate then
+        ("cert.example", {"hostaddr": PUBLIC}, [PUBLIC]),
+        (PUBLIC, {}, [PUBLIC]),
+    ],
+)
+def test_the_portals_gateway_knows_the_portals_database(
+    answers,
+    portals_gateway: Callable[[], OutgoingGateway],
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    options: dict[str, str],
+    refused: list[str],
+):
+    answers(db_example=[PUBLIC], replica_example=["11.0.0.2"], other_example=[OTHER])
+    monkeypatch.setitem(settings.DATABASES["default"], "HOST", host)
+    monkeypatch.setitem(settings.DATABASES["default"], "OPTIONS", options)
+    for name in refused:
+        with pytest.raises(NeedsAttention) as caught:
+            portals_gateway().resolve(name, 22)
+        assert caught.value.code == "address_refused"
+    assert portals_gateway().resolve("other.example", 22) == (OTHER,)
+
+
+@pytest.mark.parametrize("host", ["", "/var/run/postgresql", "@portal"])
+def test_a_database_in_the_file_system_bars_nothing(
+    portals_gateway: Callable[[], OutgoingGateway], monkeypatch: pytest.MonkeyPatch, host: str
+):
+    monkeypatch.setitem(settings.DATABASES["default"], "HOST", host)
+    monkeypatch.setitem(settings.DATABASES["default"], "OPTIONS", {})
+    assert portals_gateway().resolve(OTHER, 22) == (OTHER,)
 
 
 def test_connects_to_the_address_that_was_checked(answers, listener):
