@@ -132,25 +132,26 @@ class OutgoingGateway:
 
     def _resolve(self, host: str, port: int, seconds: float) -> tuple[str, ...]:
         name = host.lower().removesuffix(".")
+        deadline = time.monotonic() + seconds
         found = self._look_up(name, port, seconds)
         if (name, port) not in self._allow:
             asked = [address for address in found if (address, port) not in self._allow]
             inside = [address for address in asked if name in self._refuse or is_inside(address)]
             if asked and not inside:
-                barred = self._barred(seconds)
+                barred = self._barred(deadline)
                 inside = [address for address in asked if address in barred]
             if inside:
                 raise network_errors.address_refused(f"{host} is {inside[0]}, port {port}")
         return found
 
-    def _barred(self, seconds: float) -> frozenset[str]:
+    def _barred(self, deadline: float) -> frozenset[str]:
         """The addresses of what was given as ``refuse``; while a name has no answer, those that it had last.
 
         Raises TryLater for a name that never had one: then any address could be the one to refuse.
         """
         for name in self._refuse:
             try:
-                self._last_seen[name] = self._look_up(name, 0, seconds)
+                self._last_seen[name] = self._look_up(name, 0, deadline - time.monotonic())
             except (NeedsAttention, TryLater):
                 if name not in self._last_seen:
                     raise network_errors.name_no_answer("the portal's own database has no address") from None

@@ -3,6 +3,7 @@
 import ipaddress
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -298,6 +299,23 @@ def test_name_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
             assert caught.value.code == "name_no_answer"
     finally:
         release.set()
+
+
+def test_names_of_host_and_database_have_one_time_together(monkeypatch: pytest.MonkeyPatch):
+    release = threading.Event()
+
+    def getaddrinfo(host: str, port: int, **_kind: object) -> list[tuple[object, ...]]:
+        release.wait(0.8 if host == "slow.example" else 20)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (PUBLIC, port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    began = time.monotonic()
+    try:
+        with pytest.raises(TryLater):
+            OutgoingGateway(refuse=["db.example"], resolve_seconds=1).resolve("slow.example", 22)
+    finally:
+        release.set()
+    assert time.monotonic() - began < 1.5
 
 
 def test_a_name_that_cannot_be_one_is_unknown():

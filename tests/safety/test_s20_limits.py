@@ -3,12 +3,17 @@
 import datetime as dt
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 from django.db import connection as database
 from django.test import Client
 from django.utils import timezone
 
+from connections.connectors import network_errors, sftp_verify
+from connections.connectors.base import StepStatus
+from connections.connectors.sftp import Sftp
 from connections.models import ConnectionDraft
 from connections.operations import drafts
 from connections.operations.drafts import TooMany, verify_draft
@@ -17,7 +22,7 @@ from connections_portal.roles import Role
 from connections_portal.sandbox import SandboxServer
 from tests.connections.filling import SetUp, verify_error
 from tests.connectors.servers import SandboxFactory, Server
-from tests.factories import make_draft
+from tests.factories import SECRETS, SETTINGS, make_draft
 from tests.fixtures import make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -137,3 +142,38 @@ def test_two_at_a_time(
     # every place was given back, also by those that failed
     assert all(drafts._slots.acquire(blocking=False) for _place in range(2))
     drafts._slots.release(2)
+
+
+class SlowNames:
+    """A way out on which looking the name up takes so many seconds, and nothing answers then."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.now = 1_000.0
+        self.patience: list[float] = []
+
+    def resolve(self, host: str, port: int) -> tuple[str, ...]:
+        self.now += self.seconds
+        return ("9.9.9.9",)
+
+    def connect(self, host: str, port: int, *, timeout: float) -> NoReturn:
+        self.patience.append(timeout)
+        raise network_errors.no_answer()
+
+
+@pytest.mark.parametrize(
+    ("spent", "left"), [(0, 5), (1, 5), (4, 5), (6, 4), (9.5, 0.5), (10, 0.01), (60, 0.01)]
+)
+def test_five_seconds_for_a_step_and_ten_for_all(
+    monkeypatch: pytest.MonkeyPatch, spent: float, left: float
+) -> None:
+    """What a step may take is what is left of both, by the clock of the verification."""
+    assert (sftp_verify.STEP_SECONDS, sftp_verify.ALL_SECONDS) == (5, 10)
+    way_out = SlowNames(spent)
+    monkeypatch.setattr(sftp_verify, "time", SimpleNamespace(monotonic=lambda: way_out.now))
+    steps = list(Sftp(Sftp.clean(SETTINGS), SECRETS, way_out).verify())
+    assert [(step.key, step.status) for step in steps] == [
+        ("name", StepStatus.DONE),
+        ("reach", StepStatus.FAILED),
+    ]
+    assert way_out.patience == [pytest.approx(left)]
