@@ -1,6 +1,8 @@
 """S22: the engine reads what the portal listed and nothing else, by single SELECTs, and cannot be reconfigured."""
 
-from collections.abc import Iterator
+import os
+import socket
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connections_portal.customer_data import CustomerDataError, Kind
+from connections_portal.customer_data import CustomerDataError, Kind, catalogue
 from connections_portal.customer_data.engine import DuckDBEngine, Limits
 from tests.data import write_customers
 
@@ -139,3 +141,118 @@ def test_a_segments_query_is_one_select_over_what_is_listed(folder: Path, text: 
 def test_memory_is_limited(engine: DuckDBEngine) -> None:
     with pytest.raises(CustomerDataError):
         engine.rows("SELECT list(i) FROM range(200000000) t(i)")
+
+
+def link_out(folder: Path, place: Path) -> None:
+    place.symlink_to(folder.parent / "secret.csv")
+
+
+def link_out_by_way(folder: Path, place: Path) -> None:
+    """A link to a link."""
+    between = folder / "between"
+    between.symlink_to(folder.parent / "secret.csv")
+    place.symlink_to(between)
+
+
+def link_to_another_format(folder: Path, place: Path) -> None:
+    place.symlink_to(folder / "customer.parquet")
+
+
+def pipe(folder: Path, place: Path) -> None:
+    os.mkfifo(place)
+
+
+def link_to_a_pipe(folder: Path, place: Path) -> None:
+    os.mkfifo(folder / "pipe.csv")
+    place.symlink_to(folder / "pipe.csv")
+
+
+def socket_file(folder: Path, place: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        here = Path.cwd()
+        os.chdir(place.parent)  # the path of a socket is short
+        try:
+            server.bind(place.name)
+        finally:
+            os.chdir(here)
+
+
+def device(folder: Path, place: Path) -> None:
+    place.symlink_to("/dev/zero")
+
+
+def subfolder(folder: Path, place: Path) -> None:
+    place.mkdir()
+    (place / "part.csv").write_text("customer_id\ncanary\n")
+
+
+def nothing(folder: Path, place: Path) -> None:
+    place.symlink_to(folder / "never-there.csv")
+
+
+@pytest.mark.parametrize("place", ["segments/odd.csv", "tables/odd.csv"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        link_out,
+        link_out_by_way,
+        link_to_another_format,
+        pipe,
+        link_to_a_pipe,
+        socket_file,
+        device,
+        subfolder,
+        nothing,
+    ],
+)
+def test_what_is_no_regular_file_in_the_folder_is_not_given_to_the_engine(
+    folder: Path, make: Callable[[Path, Path], None], place: str
+) -> None:
+    before = catalogue.read(folder)
+    make(folder, folder / place)
+    # asked first: whoever opens a pipe waits for ever
+    assert catalogue.read(folder) == before
+    with DuckDBEngine(folder, Limits()) as engine:
+        allowed = str(engine.rows("SELECT current_setting('allowed_paths')")[0][0])
+        assert "odd" not in allowed
+        assert "secret" not in allowed
+        for path in (folder / place, folder.parent / "secret.csv"):
+            with pytest.raises(CustomerDataError):
+                engine.rows(f"SELECT * FROM read_csv('{path}')")
+
+
+@pytest.mark.parametrize("name", ["tables", "segments", "customer"])
+def test_a_folder_that_leads_out_is_not_looked_into(tmp_path: Path, name: str) -> None:
+    """Nor are the customers' parts."""
+    outside = write_customers(tmp_path / "outside")
+    (outside / "customer").mkdir()
+    (outside / "customer.parquet").rename(outside / "customer" / "part.parquet")
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (inside / name).symlink_to(outside / name)
+    assert catalogue.read(inside) == {}
+    (inside / name).unlink()
+    (inside / name).mkdir()
+    for file in (outside / name).iterdir():
+        (inside / name / file.name).symlink_to(file)
+    assert catalogue.read(inside) == {}
+    with DuckDBEngine(inside, Limits()) as engine:
+        assert engine.rows("SELECT current_setting('allowed_paths')") == [([],)]
+
+
+def test_regular_files_are_given_by_where_they_are(folder: Path) -> None:
+    """Else the refusals above would say nothing; links inside the folder are resolved first."""
+    (folder / "segments" / "again.parquet").symlink_to(folder / "segments" / "loyal.parquet")
+    found = catalogue.read(folder)
+    assert found[Kind.SEGMENT, "again"].files == found[Kind.SEGMENT, "loyal"].files
+    with DuckDBEngine(folder, Limits()) as engine:
+        allowed = engine.rows("SELECT current_setting('allowed_paths')")[0][0]
+    assert set(allowed) == {
+        str(folder.resolve() / path)
+        for path in (
+            "customer.parquet",
+            "segments/loyal.parquet",
+            "segments/newsletter.csv",
+            "tables/orders.csv",
+        )
+    }
