@@ -1,13 +1,16 @@
 """S27: a local time that is skipped runs right after the gap, a doubled one once; at most one catch-up."""
 
 import datetime as dt
+from collections.abc import Callable
 
 import pytest
 
-from connections_portal.models import Trigger
-from exports.models import ExportRun, ExportSchedule, ScheduleKind
+from connections_portal.models import RunState, Trigger
+from exports import schedules
+from exports.models import Export, ExportRun, ExportSchedule, ScheduleKind
+from exports.operations import tick as ticking
 from exports.operations.edit import Timing
-from exports.operations.tick import tick
+from exports.operations.tick import enqueue_due, tick
 from exports.schedules import next_run_at
 from tests.exports.test_schedules import Plan, following, utc
 from tests.runs.helpers import Delivery
@@ -89,3 +92,49 @@ def test_after_a_long_stop_there_is_one_catch_up(delivery: Delivery) -> None:
     run = ExportRun.objects.get()
     assert run.trigger == Trigger.CATCH_UP
     assert ExportSchedule.objects.get(export=export).next_at == utc(2026, 1, 21, 6)
+
+
+BACK = utc(2026, 1, 20, 12)
+
+
+def another_machine(export: Export) -> None:
+    """The run that it queued has ended already, so that the time alone decides."""
+    assert enqueue_due(now=BACK) == 1
+    ExportRun.objects.update(state=RunState.SUCCESSFUL)
+
+
+def somebody_chose_another_time(export: Export) -> None:
+    ExportSchedule.objects.filter(export=export).update(next_at=utc(2026, 2, 1, 9))
+
+
+def somebody_paused_it(export: Export) -> None:
+    ExportSchedule.objects.filter(export=export).update(next_at=None)
+
+
+def somebody_removed_it(export: Export) -> None:
+    Export.objects.get(pk=export.pk).delete()
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [another_machine, somebody_chose_another_time, somebody_paused_it, somebody_removed_it],
+)
+def test_a_due_time_is_moved_only_by_whoever_finds_it_as_it_was_read(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Export], None]
+) -> None:
+    """Something happens between reading what is due and moving it on: no second run, and that time stays."""
+    export = delivery.export(
+        schedule=Timing(kind=ScheduleKind.DAY, local_time=dt.time(6)), now=utc(2026, 1, 1)
+    )
+
+    def between(schedule: ExportSchedule, after: dt.datetime) -> dt.datetime | None:
+        monkeypatch.setattr(ticking, "next_run_at", schedules.next_run_at)
+        meanwhile(export)
+        found.extend([*ExportSchedule.objects.values(), ExportRun.objects.count()])
+        return utc(2026, 3, 1, 6)  # none that anybody else would choose
+
+    found: list[object] = []
+    monkeypatch.setattr(ticking, "next_run_at", between)
+    assert enqueue_due(now=BACK) == 0
+    assert found
+    assert [*ExportSchedule.objects.values(), ExportRun.objects.count()] == found

@@ -9,7 +9,8 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from connections_portal.models import RunState
-from exports.models import ExportRun, ExportTask, TaskState
+from exports.models import ExportFile, ExportRun, ExportTask, ItemKind, TaskState
+from exports.operations.edit import Item
 from tests.data import CUSTOMERS
 from tests.runs.helpers import (
     EVENTS,
@@ -105,3 +106,32 @@ def test_the_database_refuses_a_success_with_rows_unaccounted_for(delivery: Deli
     for rows in (ExportRun.objects.filter(pk=run.pk), ExportTask.objects.filter(run=run)):
         with pytest.raises(IntegrityError), transaction.atomic():
             rows.update(sent=1)
+
+
+def test_rows_that_are_not_those_that_were_counted_start_the_run_over(delivery: Delivery) -> None:
+    """The files are the same, and still the question has another answer each time: one of 100,000."""
+    number = 100_000
+    customers = pa.table({"customer_id": [f"c{n}" for n in range(number)], "rank": list(range(number))})
+    pq.write_table(customers, delivery.data / "customer.parquet")
+    (delivery.data / "segments" / "drawn.sql").write_text(
+        f"SELECT customer_id FROM customer WHERE rank < (SELECT floor(random() * {number}))"
+    )
+    run = start(delivery.export(Item(kind=ItemKind.SEGMENT, source="drawn", fields=("customer_id",))))
+    assert carry(run) == "retry"
+    assert (run.state, run.code) == (RunState.QUEUED, "inputs_changed")
+    assert delivery.box.seen.renamed == []
+    assert not ExportFile.objects.exists()
+    assert run.tasks.get().state == TaskState.WAITING
+
+
+def test_what_is_accounted_for_is_what_went_into_the_files(delivery: Delivery) -> None:
+    """Members without a profile are left out; every other row is in a file and counted there."""
+    run = start(delivery.export(LOYAL, ORDERS))
+    assert carry(run) == "successful"
+    content = tree(delivery.at_server / run.final_folder)
+    for task, name, left_out in zip(run.tasks.all(), ("loyal_1.csv", "orders_1.csv"), (1, 0), strict=True):
+        written = lines(content[name])[2]
+        assert sum(file.rows for file in task.files.all()) == written == 2
+        assert (task.sent, task.rejected, task.left_out) == (written, 0, left_out)
+        assert task.read == task.selected == written + left_out
+    assert run.counts() == {"selected": 5, "read": 5, "sent": 4, "rejected": 0, "left_out": 1}

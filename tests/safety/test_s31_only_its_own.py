@@ -8,10 +8,20 @@ from django.utils import timezone
 
 from connections_portal.models import RunState
 from exports.models import ExportRun, ScheduleKind, TemporaryFolder
-from exports.operations.leftovers import tidy
+from exports.operations.leftovers import connections_to_tidy, tidy
 from exports.operations.run import cancel_run
 from tests.exports.test_schedules import Plan, following, utc
-from tests.runs.helpers import EVENTS, LOYAL, Delivery, carry, folders, start, tree, write_events
+from tests.runs.helpers import (
+    EVENTS,
+    LOYAL,
+    Delivery,
+    carry,
+    claimed,
+    folders,
+    start,
+    tree,
+    write_events,
+)
 
 SHORTEST = dt.timedelta(minutes=15)
 OFTEN = {
@@ -44,6 +54,64 @@ def test_tidying_up_deletes_the_portals_own_unfinished_files_and_nothing_else(de
     assert tree(delivery.server.files) == {
         path: content for path, content in before.items() if path not in unfinished
     }
+
+
+def left_behind(delivery: Delivery) -> tuple[ExportRun, dict[str, bytes]]:
+    """A run that was cut off and waits for its next attempt, and the files that it has at the server."""
+    write_events(delivery.data)
+    delivery.box.faults.cut_after = delivery.box.seen.bytes_written + 1_000_000
+    run = start(delivery.export(LOYAL, EVENTS))
+    assert carry(run) == "retry"
+    delivery.box.faults.cut_after = None
+    files = tree(delivery.at_server / TemporaryFolder.objects.get().path)
+    assert files
+    return run, files
+
+
+def long_ago(run: ExportRun, **columns: object) -> None:
+    """The run ended before any worker could still be deleting something."""
+    ended = timezone.now() - dt.timedelta(hours=1)
+    ExportRun.objects.filter(pk=run.pk).update(finished_at=ended, **columns)
+
+
+def carry_another(delivery: Delivery) -> None:
+    """A run of another export over the same connection, which deletes leftovers on its way."""
+    assert carry(start(delivery.export(LOYAL, name="Another"))) == "successful"
+
+
+def test_what_was_left_at_another_target_is_not_looked_for_at_this_one(delivery: Delivery) -> None:
+    """The same path there may be anybody's."""
+    run, files = left_behind(delivery)
+    long_ago(run, state=RunState.CANCELED)
+    folder = TemporaryFolder.objects.get()
+    TemporaryFolder.objects.update(target_digest="0" * 64)
+    assert connections_to_tidy() == []
+    assert tidy(connection_id=delivery.connection.pk) == "nothing to do"
+    carry_another(delivery)
+    assert tree(delivery.at_server / folder.path) == files
+    # where it was left it is found: the target alone kept it
+    TemporaryFolder.objects.filter(pk=folder.pk).update(target_digest=folder.target_digest)
+    assert connections_to_tidy() == [delivery.connection.pk]
+    assert tidy(connection_id=delivery.connection.pk) == "tidied"
+    assert tree(delivery.at_server / folder.path) == {}
+
+
+@pytest.mark.parametrize("state", [RunState.QUEUED, RunState.RUNNING, RunState.PUBLISHING])
+def test_the_folder_of_a_run_under_way_is_no_leftover(delivery: Delivery, state: RunState) -> None:
+    run, files = left_behind(delivery)
+    if state != RunState.QUEUED:
+        ExportRun.objects.update(not_before=timezone.now() - dt.timedelta(seconds=1))
+        claimed(run)
+    # a time of an end that it cannot have: the state alone decides
+    long_ago(run, state=state)
+    folder = TemporaryFolder.objects.get()
+    assert connections_to_tidy() == []
+    assert tidy(connection_id=delivery.connection.pk) == "nothing to do"
+    carry_another(delivery)
+    assert tree(delivery.at_server / folder.path) == files
+    assert TemporaryFolder.objects.get() == folder
+    long_ago(run, state=RunState.CANCELED, lease_token=None, lease_until=None)
+    assert connections_to_tidy() == [delivery.connection.pk]
 
 
 def test_a_delivery_of_no_rows_replaces_nothing(delivery: Delivery) -> None:
