@@ -3,6 +3,7 @@
 Nothing here asks the database. Times are shown in the current time zone (the reader's, set by the middleware).
 """
 
+import functools
 import math
 import zlib
 from datetime import datetime, timedelta
@@ -56,10 +57,12 @@ _UNITS = (
 
 
 @register.simple_tag
+@functools.cache
 def icon(name: str, size: int = 20) -> SafeString:
     """The icon inline, in the colour of its text, hidden from assistive technology; ``size`` is 20 or 16 pixels.
 
-    Raises LookupError for an unknown name and KeyError for another size, so that a misspelling shows at once.
+    Made once for each name and size: a list has hundreds of them. Raises LookupError for an unknown name and KeyError
+    for another size, so that a misspelling shows at once.
     """
     return format_html(
         '<svg class="{}" viewBox="0 0 20 20" aria-hidden="true" focusable="false">{}</svg>',
