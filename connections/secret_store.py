@@ -12,7 +12,9 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, NoReturn
+from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -106,7 +108,7 @@ def _decrypt(secret: ConnectionSecret) -> str:
         raise KeyUnknown(_("The key of a stored secret is not configured. Ask whoever operates the portal."))
     try:
         plain = AESGCM(key).decrypt(bytes(secret.nonce), bytes(secret.ciphertext), _associated(secret))
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # the latter for a nonce of another length
         raise Tampered(_("A stored secret does not belong here any more. Type it again.")) from None
     return plain.decode()
 
@@ -204,20 +206,46 @@ def resolve(owner: Owner, *, purpose: str, actor: User | None, run: Run | None =
         resolved.clear()
 
 
-def rotate() -> int:
-    """Encrypt every secret that an older key wrote with the newest one; returns how many were rewritten.
+@dataclass(frozen=True)
+class Unread:
+    """A secret that could not be rewritten: the uuids of its row and of its connection or draft, and why."""
 
-    Row by row and conditional on the revision, so it can be stopped, started again and run beside the portal.
-    Raises KeyUnknown or Tampered at the first row that cannot be read; rows before it stay rewritten.
+    secret: UUID
+    owner: UUID
+    field: str
+    key_version: int
+    why: SecretError
+
+
+def rotate() -> tuple[int, list[Unread]]:
+    """Encrypt every secret that an older key wrote with the newest one; how many were rewritten, and which were not.
+
+    Row by row and conditional on the revision, so it can be stopped, started again and run beside the portal. A row
+    that cannot be read, because it was tampered with or its key is missing, stays as it is and stops no other.
     """
     newest = next(iter(settings.CONNECTION_SECRET_KEYS))
     rewritten = 0
-    for secret in ConnectionSecret.objects.exclude(key_version=newest).order_by("pk").iterator():
+    unread: list[Unread] = []
+    older = ConnectionSecret.objects.exclude(key_version=newest).select_related("connection", "draft")
+    for secret in older.order_by("pk").iterator():
         old_version, revision = secret.key_version, secret.revision
-        _encrypt(secret, _decrypt(secret))
+        try:
+            value = _decrypt(secret)
+        except SecretError as error:
+            owner = secret.connection or secret.draft
+            assert owner is not None
+            unread.append(Unread(secret.uuid, owner.uuid, secret.field, old_version, error))
+            continue
+        _encrypt(secret, value)
         rewritten += ConnectionSecret.objects.filter(
             pk=secret.pk, key_version=old_version, revision=revision
         ).update(nonce=secret.nonce, ciphertext=secret.ciphertext, key_version=secret.key_version)
-    if rewritten:
-        audit.record("secret.key_rotated", actor=None, count=rewritten, key_version=newest)
-    return rewritten
+    if rewritten or unread:
+        audit.record(
+            "secret.key_rotated",
+            actor=None,
+            count=rewritten,
+            key_version=newest,
+            unread=[str(row.secret) for row in unread],
+        )
+    return rewritten, unread

@@ -20,17 +20,19 @@ def test_the_value_is_nowhere_in_the_row(admin: User) -> None:
         assert secrets["password"] == VALUE
 
 
-@pytest.mark.parametrize("column", ["ciphertext", "nonce", "field", "uuid"])
+@pytest.mark.parametrize("column", ["ciphertext", "nonce", "no nonce", "nothing", "field", "uuid"])
 def test_a_row_changed_behind_the_portal_cannot_be_used(admin: User, column: str) -> None:
     connection = make_connection(actor=admin, secrets={"password": VALUE})
     other = make_connection(actor=admin, name="Other", secrets={"password": "another value"})
-    change = {
-        "ciphertext": bytes(other.secrets.get().ciphertext),
-        "nonce": bytes(12),
-        "field": "passphrase",
-        "uuid": "00000000-0000-4000-8000-000000000000",
-    }[column]
-    connection.secrets.update(**{column: change})
+    changes: dict[str, dict[str, object]] = {
+        "ciphertext": {"ciphertext": bytes(other.secrets.get().ciphertext)},
+        "nonce": {"nonce": bytes(12)},
+        "no nonce": {"nonce": b""},
+        "nothing": {"ciphertext": b""},
+        "field": {"field": "passphrase"},
+        "uuid": {"uuid": "00000000-0000-4000-8000-000000000000"},
+    }
+    connection.secrets.update(**changes[column])
     with pytest.raises(secret_store.Tampered):
         with secret_store.resolve(connection, purpose="run", actor=None):
             pytest.fail("the value was handed out")

@@ -11,8 +11,8 @@ from pytest_django import Settings
 
 from connections import secret_store
 from connections_portal.checks import keys_are_real
-from connections_portal.models import User
-from tests.factories import make_connection
+from connections_portal.models import AuditEntry, User
+from tests.factories import make_connection, make_draft
 
 pytestmark = pytest.mark.both_databases
 
@@ -44,6 +44,44 @@ def test_an_unknown_version_never_falls_back(admin: User, settings: Settings) ->
             pytest.fail("the value was handed out")
     with pytest.raises(CommandError, match="key"):
         call_command("rotate_secret_key")
+
+
+@pytest.mark.django_db
+def test_rows_that_cannot_be_read_stop_no_other(
+    admin: User, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One was tampered with, one has a key that nobody configured; they are named, without values."""
+    settings.CONNECTION_SECRET_KEYS = {3: b"t" * 32}
+    foreign = make_connection(actor=admin, name="Foreign", secrets={"password": "foreign-password"})
+    settings.CONNECTION_SECRET_KEYS = {1: OLD}
+    tampered = make_connection(actor=admin, name="Tampered", secrets={"password": "tampered-password"})
+    sound = [
+        make_connection(actor=admin, name=name, secrets={"password": f"{name}-password"})
+        for name in ("first", "second")
+    ]
+    draft = make_draft(actor=admin, secrets={"password": "draft-password"})
+    tampered.secrets.update(nonce=bytes(12))
+    draft.secrets.update(nonce=b"")
+    before = [list(owner.secrets.values()) for owner in (foreign, tampered, draft)]
+    settings.CONNECTION_SECRET_KEYS = {2: NEW, 1: OLD}
+    for count in (2, 0):
+        with pytest.raises(CommandError) as ended:
+            call_command("rotate_secret_key")
+        assert ended.value.returncode == 1
+        assert capsys.readouterr().out.startswith(f"{count} stored secrets were encrypted")
+        said = str(ended.value)
+        assert said.startswith("3 stored secrets could not be read:")
+        for owner in (foreign, tampered, draft):
+            assert f"secret {owner.secrets.get().uuid} (password of {owner.uuid})" in said
+        assert "-password" not in said
+        entry = AuditEntry.objects.filter(action="secret.key_rotated").latest("pk")
+        assert entry.details["count"] == count
+        assert len(entry.details["unread"]) == 3
+    assert [list(owner.secrets.values()) for owner in (foreign, tampered, draft)] == before
+    settings.CONNECTION_SECRET_KEYS = {2: NEW}
+    for connection in sound:
+        with secret_store.resolve(connection, purpose="run", actor=None) as secrets:
+            assert secrets["password"] == f"{connection.name}-password"
 
 
 @pytest.mark.parametrize(

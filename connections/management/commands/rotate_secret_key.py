@@ -13,9 +13,16 @@ class Command(BaseCommand):
     help = "Encrypt every stored secret with the first key of CONNECTION_SECRET_KEYS; safe to run again."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Rotate and say how many rows were rewritten; afterwards the old key may be taken out."""
-        try:
-            count = secret_store.rotate()
-        except secret_store.SecretError as error:
-            raise CommandError(error.message) from None
+        """Rotate and say how many rows were rewritten; once all could be, the old key may be taken out.
+
+        Rows that cannot be read are named at the end, without their values, and make it end with 1.
+        """
+        count, unread = secret_store.rotate()
         self.stdout.write(f"{count} stored secrets were encrypted with the newest key.")
+        if not unread:
+            return
+        lines = [
+            f"secret {row.secret} ({row.field} of {row.owner}), key version {row.key_version}: {row.why.message}"
+            for row in unread
+        ]
+        raise CommandError("\n".join([f"{len(unread)} stored secrets could not be read:", *lines]))
