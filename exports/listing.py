@@ -3,10 +3,12 @@
 A page costs the same number of queries however many exports there are.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 from django.db.models import (
     Case,
@@ -24,6 +26,7 @@ from django.db.models import (
     When,
 )
 from django.db.models.functions import Coalesce
+from django.urls import reverse
 from django.utils.translation import ngettext
 
 from connections.connectors import CONNECTORS
@@ -39,6 +42,8 @@ from exports.schedules import describe
 from exports.status import FILTERS, Status, of_export
 
 DEFAULT_SORT = "name"
+_NONE = UUID(int=0)
+_LINKS = ("detail", "run_now", "edit", "rename", "duplicate", "schedule", "attach", "detach", "remove")
 # What each column sorts by before the name; what is no column of the database is in ``_MADE``.
 SORTS: dict[str, tuple[str, ...]] = {
     "name": (),
@@ -73,7 +78,9 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One export in the list. ``run`` is its last one."""
+    """One export in the list. ``run`` is its last one, ``links`` the addresses of its pages, ``press`` stands for its
+    button *Create duplicate*.
+    """
 
     export: Export
     type_name: str
@@ -86,6 +93,8 @@ class Row:
     schedule: str
     rights: Rights
     may_duplicate: bool
+    links: Mapping[str, str]
+    press: UUID = field(default_factory=uuid4)
 
 
 def wanted(params: Mapping[str, str], user: User) -> Wanted:
@@ -161,6 +170,7 @@ def _type_name() -> Case:
 def _status_rank() -> Case:
     return Case(
         When(connection__isnull=True, then=Value(_RANKS["inactive"])),
+        When(pk__in=_retrying(), then=Value(_RANKS["failed"])),
         default=Coalesce(_last_rank(), Value(_RANKS["not_started"])),
         output_field=IntegerField(),
     )
@@ -179,8 +189,20 @@ def _with_status(exports: QuerySet[Export], status: str) -> QuerySet[Export]:
         return exports.filter(~Exists(_runs()))
     if status == "processing":
         active = ExportRun.objects.filter(state__in=ACTIVE_STATES)  # a run under way is the last one
-        return exports.filter(pk__in=active.values("export"))
-    return exports.annotate(last_rank=_last_rank()).filter(last_rank=_RANKS[status])
+        return exports.filter(pk__in=active.values("export")).exclude(pk__in=_retrying())
+    has_status = Q(last_rank=_RANKS[status])
+    if status == "failed":
+        has_status |= Q(pk__in=_retrying())
+    return exports.annotate(last_rank=_last_rank()).filter(has_status)
+
+
+def _retrying() -> QuerySet[ExportRun, Any]:
+    """The exports that are *Failed (retrying)*.
+
+    Asked for once for the whole list: how often a run was attempted stands in no index that ``_last_rank`` reads.
+    """
+    retrying = ExportRun.objects.filter(state=RunState.QUEUED, attempt__gt=0)  # ``Run.is_retrying``
+    return retrying.order_by().values("export")
 
 
 def _runs() -> QuerySet[ExportRun]:
@@ -245,9 +267,20 @@ def rows(exports: Iterable[Export], now: datetime) -> list[Row]:
                 schedule=describe(export.schedule),
                 rights=rights(export, can_edit=can_edit),
                 may_duplicate=can_edit and bool(export.connection and export.connection.state == State.READY),
+                links=_links(export.uuid),
             )
         )
     return made
+
+
+@functools.cache
+def _patterns() -> dict[str, str]:
+    return {name: reverse(f"exports:{name}", args=[_NONE]) for name in _LINKS}
+
+
+def _links(uuid: UUID) -> dict[str, str]:
+    # reversed once and filled in: a page has a dozen for each row, and reversing each took a tenth of its time
+    return {name: pattern.replace(str(_NONE), str(uuid)) for name, pattern in _patterns().items()}
 
 
 def _contents(export_ids: list[int]) -> dict[int, str]:

@@ -51,14 +51,15 @@ def create_export(
     schedule: Timing,
     actor: User,
     copy_of: Export | None = None,
+    press: str = "",
     now: datetime | None = None,
 ) -> Export:
     """Save a new export on a ready connection that ``actor`` may use; it waits for its schedule or for *Run*.
 
     ``options`` answers the connector's ``export_options``; what is missing gets its default. ``copy_of`` is the export
-    whose settings these are, for the audit. ``now`` is the time after which the schedule counts (default: this
-    moment). Raises NotAllowed, and OperationError with messages at
-    ``name``, ``connection``, ``items`` or ``option_KEY``.
+    whose settings these are and ``press`` the button that made the copy, for the audit. ``now`` is the time after which
+    the schedule counts (default: this moment). Raises NotAllowed, and OperationError with messages at ``name``,
+    ``connection``, ``items`` or ``option_KEY``.
     """
     if not may_create(actor):
         raise NotAllowed(_("You can look at exports and not create them."))
@@ -82,7 +83,9 @@ def create_export(
             export.save(force_insert=True)
             _write_items(export, items)
             write_schedule(export, schedule, now or timezone.now())
-            facts = _facts(export, items, schedule) | ({"copy_of": copy_of.name} if copy_of else {})
+            facts = _facts(export, items, schedule)
+            if copy_of:
+                facts |= {"copy_of": copy_of.name, "press": press}
             audit.record("export.created", actor=actor, target=export, **facts)
             return export
     except IntegrityError:
@@ -115,7 +118,7 @@ def edit_export(
             connection = lock_connection(connection) if connection else None
             locked = lock(export)
             if locked.version != version:
-                raise Stale(_("Somebody else saved this export after you opened it."))
+                raise changed_since(locked, actor)
             require_edit(actor, locked)
             _change_connection(locked, connection, actor)
             locked.name, locked.name_key = name, free_name_key(name, except_for=locked)
@@ -145,6 +148,17 @@ def lock(export: Export) -> Export:
     if locked is None:
         raise Stale(_("The export was removed meanwhile."))
     return locked
+
+
+def changed_since(export: Export, actor: User) -> Stale:
+    """What is said to ``actor``, whose page shows an earlier version of the export: who saved it since, and when."""
+    words = {
+        "person": export.updated_by or _("Somebody"),
+        "time": timezone.localtime(export.updated_at).strftime("%H:%M"),
+    }
+    if export.updated_by_id == actor.pk:
+        return Stale(_("You saved this export at %(time)s, on another page.") % words)
+    return Stale(_("%(person)s saved this export at %(time)s, after you opened it.") % words)
 
 
 def set_next_run(export: Export, now: datetime) -> None:
@@ -275,18 +289,23 @@ def _write_items(export: Export, items: Sequence[Item]) -> None:
 
 def write_schedule(export: Export, timing: Timing, now: datetime) -> None:
     """Store the schedule and when it is due next; an unchanged one keeps its due time."""
-    values = {
+    values = schedule_values(timing)
+    before = ExportSchedule.objects.filter(export=export).first()
+    if before is not None and before.next_at and all(getattr(before, k) == v for k, v in values.items()):
+        return  # what is due at this very moment stays due
+    export.schedule, _created = ExportSchedule.objects.update_or_create(export=export, defaults=values)
+    set_next_run(export, now)
+
+
+def schedule_values(timing: Timing) -> dict[str, Any]:
+    """The columns of ``ExportSchedule`` for this timing."""
+    return {
         "kind": timing.kind,
         "local_time": timing.local_time,
         "weekdays": sorted(set(timing.weekdays)),
         "days": sorted(set(timing.days)),
         "zone": timing.zone,
     }
-    before = ExportSchedule.objects.filter(export=export).first()
-    if before is not None and before.next_at and all(getattr(before, k) == v for k, v in values.items()):
-        return  # what is due at this very moment stays due
-    export.schedule, _created = ExportSchedule.objects.update_or_create(export=export, defaults=values)
-    set_next_run(export, now)
 
 
 def _facts(export: Export, items: Sequence[Item], schedule: Timing) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from connections_portal import audit
-from connections_portal.errors import OperationError, Stale
+from connections_portal.errors import OperationError
 from connections_portal.models import User
 from exports.models import Export
-from exports.operations.edit import free_name_key, lock, name_taken, valid_name
+from exports.operations.edit import changed_since, free_name_key, lock, name_taken, valid_name
 from exports.permissions import require_edit
 
 
@@ -22,7 +22,7 @@ def rename_export(*, export: Export, version: int, name: str, actor: User) -> Ex
         with transaction.atomic():
             locked = lock(export)
             if locked.version != version:
-                raise Stale(_("Somebody else saved this export after you opened it."))
+                raise changed_since(locked, actor)
             require_edit(actor, locked)
             before = locked.name
             locked.name, locked.name_key = name, free_name_key(name, except_for=locked)

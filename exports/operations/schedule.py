@@ -4,13 +4,11 @@ from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from connections_portal import audit
-from connections_portal.errors import Stale
 from connections_portal.models import User
 from exports.models import Export
-from exports.operations.edit import Timing, write_schedule
+from exports.operations.edit import Timing, changed_since, write_schedule
 from exports.operations.run import lock_export
 from exports.permissions import require_edit
 
@@ -26,7 +24,7 @@ def set_schedule(
     with transaction.atomic():
         locked = lock_export(export.pk)  # with its connection, whose pause decides when it is due
         if version is not None and locked.version != version:
-            raise Stale(_("Somebody else saved this export after you opened it."))
+            raise changed_since(locked, actor)
         require_edit(actor, locked)
         write_schedule(locked, schedule, now or timezone.now())
         locked.responsible = locked.updated_by = actor

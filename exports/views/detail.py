@@ -1,7 +1,7 @@
 """The page of one export: what it is set to, its last run, its history."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.http import HttpResponse
 from django.utils import timezone
@@ -36,6 +36,7 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "status": of_export(export, run, timezone.now()),
         "last": history_lines([run])[0] if run else None,
         "responsibility": responsibility_for(export, request.user, allowed),
+        "press": uuid4(),
         "what_next": "next" in request.GET and allowed.run,
         "page_obj": page,
         "history": history_lines(list(page.object_list)),

@@ -21,6 +21,7 @@ from exports.models import Export
 from exports.operations.duplicate import duplicate_export
 from exports.operations.edit import Timing
 from exports.operations.rename import rename_export
+from exports.operations.saved import has_schedule
 from exports.operations.schedule import set_schedule
 from exports.permissions import EDITING_ROLES, NotAllowed
 from exports.views.loading import load, load_to_change
@@ -67,6 +68,9 @@ def rename(request: PortalRequest, uuid: UUID) -> HttpResponse:
                 web.refuse(request, export)
             except OperationError as refusal:
                 export, status = _tell(request, form, export, refusal)
+                theirs = isinstance(refusal, Stale) and export.updated_by == request.user
+                if theirs and export.name == form.cleaned_data["name"]:
+                    return _back(request, export)  # pressed twice
             else:
                 messages.success(request, _("%(name)s is the new name.") % {"name": renamed.name})
                 return _back(request, renamed)
@@ -104,6 +108,9 @@ def schedule(request: PortalRequest, uuid: UUID) -> HttpResponse:
                 web.refuse(request, export)
             except OperationError as refusal:
                 export, status = _tell(request, form, export, refusal)
+                theirs = isinstance(refusal, Stale) and export.updated_by == request.user
+                if theirs and has_schedule(export, Timing(**form.timing())):
+                    return _back(request, export)  # pressed twice
             else:
                 messages.success(request, _("The schedule of %(name)s is saved.") % {"name": export.name})
                 return _back(request, export)
@@ -122,7 +129,7 @@ def duplicate(request: PortalRequest, uuid: UUID) -> HttpResponse:
     """*Create duplicate*, and open its form."""
     export, _rights = load_to_change(request, uuid)
     try:
-        copy = duplicate_export(export=export, actor=request.user)
+        copy = duplicate_export(export=export, actor=request.user, press=_press(request))
     except NotAllowed:
         web.refuse(request, export)
         raise
@@ -131,6 +138,14 @@ def duplicate(request: PortalRequest, uuid: UUID) -> HttpResponse:
         return web.go_to(request, reverse("exports:detail", args=[export.uuid]))
     messages.success(request, _("%(name)s is a duplicate with its schedule off.") % {"name": copy.name})
     return web.go_to(request, reverse("exports:edit", args=[copy.uuid]))
+
+
+def _press(request: PortalRequest) -> UUID | None:
+    """The button that was pressed, by what its form sent."""
+    try:
+        return UUID(request.POST.get("press", ""))
+    except ValueError:
+        return None
 
 
 def _version(request: PortalRequest) -> int:

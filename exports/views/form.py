@@ -23,12 +23,13 @@ from exports.forms import ExportForm, stored, type_name, typed
 from exports.models import Export
 from exports.operations.edit import Item, Timing, create_export, edit_export
 from exports.operations.run import enqueue_run
+from exports.operations.saved import saved_already
 from exports.permissions import EDITING_ROLES, VIEWING_ROLES, NotAllowed
 from exports.sources import load as load_sources
 from exports.views.connection import connections_for
 from exports.views.detail import summary
 from exports.views.lists import administrators, nothing_shared
-from exports.views.loading import load, why_not
+from exports.views.loading import last_run, load, why_not
 from exports.views.runs import run_url
 
 # What waits in the session while an administrator sets up a connection from inside the form. No secret is in it.
@@ -158,28 +159,64 @@ def _save(
     except NotAllowed:
         web.refuse(request, export)
         raise
-    except Stale as refusal:
-        assert export is not None
-        return _stale_page(request, form, export, refusal)
     except OperationError as refusal:
+        if saved_before := _saved_already(request, export, connections, form, refusal):
+            return _leave(request, saved_before, new=export is None, run=run, again=True)
+        if isinstance(refusal, Stale):
+            assert export is not None
+            return _stale_page(request, form, export, refusal)
         for name, message in (refusal.fields or {"": refusal.message}).items():
             form.add_error(name if name in form.fields else None, message)
         return _page(request, form, export, status=refusal.status)
+    messages.success(request, _("%(name)s is saved.") % {"name": saved.name})
+    return _leave(request, saved, new=export is None, run=run)
+
+
+def _saved_already(
+    request: PortalRequest,
+    export: Export | None,
+    connections: list[Connection],
+    form: ExportForm,
+    refusal: OperationError,
+) -> Export | None:
+    """What *Save* stored a moment ago, when it was refused because it was pressed twice."""
+    asked_again = isinstance(refusal, Stale) if export else "name" in refusal.fields
+    return saved_already(export=export, **_values(request, connections, form)) if asked_again else None
+
+
+def _leave(
+    request: PortalRequest, saved: Export, *, new: bool, run: bool, again: bool = False
+) -> HttpResponse:
+    """To the page of what was saved, or to its run; saved ``again``, the run that was started then."""
     for key in (TYPED, RETURN_TO, CHOSEN):
         request.session.pop(key, None)
-    messages.success(request, _("%(name)s is saved.") % {"name": saved.name})
     if run:
+        started = last_run(saved) if again else None
+        if started and started.queued_at >= saved.updated_at:
+            return web.go_to(request, run_url(started, saved))
         return _start(request, saved)
     url = reverse("exports:detail", args=[saved.uuid])
-    return web.go_to(request, url if export else f"{url}?next=1")
+    return web.go_to(request, f"{url}?next=1" if new else url)
 
 
 def _write(
     request: PortalRequest, export: Export | None, connections: list[Connection], form: ExportForm
 ) -> Export:
+    values = _values(request, connections, form)
+    if export is None:
+        return create_export(**values)
+    version = request.POST.get("version", "")
+    return edit_export(
+        export=export, version=int(version) if re.fullmatch("[0-9]{1,9}", version) else 0, **values
+    )
+
+
+def _values(request: PortalRequest, connections: list[Connection], form: ExportForm) -> dict[str, Any]:
+    """What the valid form says, as the operations take it."""
     chosen = next((c for c in connections if str(c.uuid) == form.cleaned_data["connection"]), None)
-    values: dict[str, Any] = {
+    return {
         "name": form.cleaned_data["name"],
+        "connection": chosen,
         "options": {
             name.removeprefix("option_"): answer
             for name, answer in form.cleaned_data.items()
@@ -189,16 +226,6 @@ def _write(
         "schedule": Timing(**form.timing()),
         "actor": request.user,
     }
-    if export is None:
-        assert chosen is not None
-        return create_export(connection=chosen, **values)
-    version = request.POST.get("version", "")
-    return edit_export(
-        export=export,
-        connection=chosen,
-        version=int(version) if re.fullmatch("[0-9]{1,9}", version) else 0,
-        **values,
-    )
 
 
 def _start(request: PortalRequest, export: Export) -> HttpResponse:

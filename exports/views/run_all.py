@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib import messages
 from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Value, When
 from django.http import HttpResponse
 from django.urls import reverse
@@ -36,6 +37,10 @@ def run_all(request: PortalRequest) -> HttpResponse:
             lambda export: enqueue_run(export=export, actor=request.user, trigger=Trigger.PERSON),
             bulk.Outcome(),
         )
+        if not outcome.done and not outcome.left_out:
+            nothing = filter(None, [_("No export can be run now."), left_out])
+            messages.info(request, " ".join(nothing))
+            return web.back_to_list(request, reverse("exports:list"))
         success = " ".join(filter(None, [queued_phrase(len(outcome.done)), left_out, _rest(numbers)]))
         return bulk.finish(
             request, outcome, title=_("Run all"), success=success, list_url=reverse("exports:list")

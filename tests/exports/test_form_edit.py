@@ -139,7 +139,7 @@ def test_a_page_that_somebody_overtook_shows_both_and_saves_when_told_again(
     answer = client.post(url, mine)
     page = text(answer)
     assert answer.status_code == 409
-    assert "Somebody else saved this export after you opened it." in page
+    assert re.search(r"Lena Hofmann saved this export at \d\d:\d\d, after you opened it\.", page)
     assert "Stored now" in page
     assert "By Lena" in page
     assert 'value="By Ana"' in page

@@ -342,3 +342,28 @@ def test_the_database_orders_by_the_last_run_over_indexes_alone(
         want = listing.wanted(QueryDict(query), admin)
         plan = listing.found(want, admin).explain()
         assert f"USING COVERING INDEX {index} " in plan, plan
+
+
+def test_failed_and_retrying_is_found_and_ordered_as_failed(
+    client_of: Clients,
+    contributor: User,
+    make_export: Callable[..., Export],
+    make_run: Callable[..., ExportRun],
+) -> None:
+    soon = timezone.now() + dt.timedelta(minutes=5)
+    make_run(make_export("A running"), RunState.RUNNING)
+    make_run(make_export("B queued"), RunState.QUEUED)
+    make_run(make_export("C retrying"), RunState.QUEUED, attempt=1, not_before=soon)
+    make_run(make_export("D failed"), RunState.FAILED)
+    detach_connection(export=make_export("E detached"), actor=contributor)
+    client = client_of(contributor)
+    assert "Failed (retrying)" in row(get(client), "C retrying")
+    assert names(get(client, "status=failed")) == ["C retrying", "D failed"]
+    assert names(get(client, "status=processing")) == ["A running", "B queued"]
+    assert names(get(client, "sort=status")) == [
+        "C retrying",
+        "D failed",
+        "A running",
+        "B queued",
+        "E detached",
+    ]
