@@ -26,12 +26,14 @@ class Withdrawal:
     """What it means for one kind of dependent that some people lose the right to use a connection.
 
     ``sentences`` say it; ``concerned`` are all that these people can no longer change, ``left`` those of them whose
-    responsible person is among them; ``marks`` are identifier and version of each concerned one.
+    responsible person is among them; ``asks`` whether one of these has a schedule, to be kept or turned off; ``marks``
+    are identifier and version of each concerned one.
     """
 
     sentences: Sequence[str]
     concerned: Sequence[Dependent]
     left: Sequence[Dependent]
+    asks: bool
     marks: Sequence[tuple[UUID, int]] = field(repr=False)
     list_url: str = ""
 

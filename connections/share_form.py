@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from connections.models import Access, Connection
 from connections.picker import Picker
-from connections.sharing import granted
+from connections.sharing import Grants, granted
 from connections_portal.models import User
 
 KEEP, TURN_OFF = "keep", "off"
@@ -83,6 +83,17 @@ class ShareForm(forms.Form):
             elif not self.picker.keys:
                 self.add_error("grantees", _("Choose at least one person or group."))
         return cleaned
+
+    def chosen(self) -> Grants:
+        """What a valid form chooses, as it would be stored."""
+        access = Access(self.cleaned_data["access"])
+        if access != Access.SPECIFIC:
+            return Grants(access=access)
+        return Grants(
+            access=access,
+            people=frozenset(person.pk for person in self.people()),
+            groups=frozenset(group.pk for group in self.groups()),
+        )
 
     def people(self) -> list[User]:
         """The chosen people of a valid form, by name."""

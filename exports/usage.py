@@ -13,10 +13,13 @@ from django.utils.translation import ngettext
 from connections.dependents import Dependent, Kind, Withdrawal
 from connections.models import Connection
 from connections_portal.models import ACTIVE_STATES, User
-from exports.models import Export, ExportSchedule
+from exports.models import Export, ExportSchedule, ScheduleKind
 from exports.operations.edit import set_next_run
 from exports.operations.responsible import answer_for, turn_off
 from exports.operations.run import cancel_active_runs
+
+# What the question before access is withdrawn reads of each export.
+CONCERNED = ("uuid", "name", "version", "responsible_id", "schedule__kind")
 
 
 def _phrase(number: int) -> str:
@@ -74,24 +77,42 @@ def _go_on(connection: Connection, now: datetime) -> int:
 def _withdrawn(connection: Connection, losing: Sequence[User]) -> Withdrawal | None:
     """*2 exports keep running. Ana and Ben can no longer change them.*"""
     rows = Export.objects.filter(connection=connection).order_by("name_key", "pk")
-    exports = list(rows.only("uuid", "name", "version", "responsible_id"))
+    exports = list(rows.select_related("schedule").only(*CONCERNED))
     if not exports:
         return None
     ids = {person.pk for person in losing}
     left = [export for export in exports if export.responsible_id in ids]
-    number = len(exports)
     return Withdrawal(
         sentences=[
-            ngettext("%(number)d export keeps running.", "%(number)d exports keep running.", number)
-            % {"number": number},
-            ngettext("%(people)s can no longer change it.", "%(people)s can no longer change them.", number)
+            *_what_goes_on(sum(map(_is_scheduled, exports)), len(exports)),
+            ngettext(
+                "%(people)s can no longer change it.", "%(people)s can no longer change them.", len(exports)
+            )
             % {"people": people_phrase(losing)},
         ],
         concerned=[_dependent(export) for export in exports],
         left=[_dependent(export) for export in left],
+        asks=any(map(_is_scheduled, left)),
         marks=[(export.uuid, export.version) for export in exports],
         list_url=_list_url(connection),
     )
+
+
+def _is_scheduled(export: Export) -> bool:
+    return export.schedule.kind != ScheduleKind.MANUAL
+
+
+def _what_goes_on(scheduled: int, total: int) -> list[str]:
+    """*2 exports keep running.* *1 export stays and runs by hand only.*"""
+    by_hand = total - scheduled
+    running = ngettext("%(number)d export keeps running.", "%(number)d exports keep running.", scheduled)
+    staying = ngettext(
+        "%(number)d export stays and runs by hand only.",
+        "%(number)d exports stay and run by hand only.",
+        by_hand,
+    )
+    sentences = ((running, scheduled), (staying, by_hand))
+    return [sentence % {"number": number} for sentence, number in sentences if number]
 
 
 def people_phrase(people: Sequence[User], most: int = 3) -> str:

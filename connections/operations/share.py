@@ -19,6 +19,9 @@ from connections_portal import audit
 from connections_portal.errors import OperationError
 from connections_portal.models import User
 
+# Characters of each half of an impact's token.
+HALF = 32
+
 
 @dataclass(frozen=True, kw_only=True)
 class Impact:
@@ -30,25 +33,25 @@ class Impact:
 
     @property
     def asks(self) -> bool:
-        """Whether something loses its responsible person, so that there is a choice to make."""
-        return any(withdrawal.left for withdrawal in self.withdrawals)
+        """Whether something that runs by itself loses its responsible person, so that there is a choice to make."""
+        return any(withdrawal.asks for withdrawal in self.withdrawals)
 
 
 class AccessWithdrawn(OperationError):
     """People lose the right to something in use; nothing is saved until the impact has been seen (design: Sharing).
 
-    409 when an impact was seen and it is not this one any more.
+    409 when the impact of this very choice was seen and it is not this one any more.
     """
 
-    def __init__(self, impact: Impact, *, seen: bool) -> None:
-        message = (
+    def __init__(self, impact: Impact, *, seen: str) -> None:
+        changed = seen[:HALF] == impact.token[:HALF]
+        super().__init__(
             _("This has changed since you looked. Look at it again.")
-            if seen
+            if changed
             else _("Nothing has been saved yet.")
         )
-        super().__init__(message)
         self.impact = impact
-        self.status = 409 if seen else 422
+        self.status = 409 if changed else 422
 
 
 def share_connection(
@@ -65,9 +68,10 @@ def share_connection(
     """Set who can use the connection, from the page that showed ``version``; running runs are not touched (rule S4).
 
     ``people`` and ``groups`` count with *Specific people* only. Where somebody loses the right to something in use,
-    ``impact`` is the token of what they were shown; with ``keep`` the actor answers for what loses its responsible
-    person, else its schedules are turned off. What is as it was changes nothing. Raises Stale when somebody else
-    changed or removed the connection, and AccessWithdrawn when the impact has not been seen, or is another one now.
+    ``impact`` is the token of what they were shown; with ``keep``, or where nothing has a schedule, the actor answers
+    for what loses its responsible person, else its schedules are turned off. What is as it was changes nothing. Raises
+    Stale when somebody else changed or removed the connection, and AccessWithdrawn when the impact has not been seen,
+    or is another one now.
     """
     if access != Access.SPECIFIC:
         people, groups = (), ()
@@ -82,10 +86,11 @@ def share_connection(
         had, has = contributors_with(before), contributors_with(after)
         gained = [person for pk, person in has.items() if pk not in had]
         losing = [person for pk, person in had.items() if pk not in has]
-        now = impact_of(locked, losing)
+        now = impact_of(locked, losing, after)
         if now.withdrawals and impact != now.token:
-            raise AccessWithdrawn(now, seen=bool(impact))
-        settled = dependents.settle_withdrawals(locked, losing, keep=keep, actor=actor) if now.asks else []
+            raise AccessWithdrawn(now, seen=impact)
+        keep = keep or not now.asks
+        settled = dependents.settle_withdrawals(locked, losing, keep=keep, actor=actor)
         locked.access, locked.updated_by = access, actor
         locked.version += 1
         locked.save(update_fields=["access", "version", "updated_by", "updated_at"])
@@ -103,13 +108,18 @@ def share_connection(
         return locked
 
 
-def impact_of(connection: Connection, losing: Sequence[User]) -> Impact:
-    """What it means that these people lose the right, as things are now.
+def impact_of(connection: Connection, losing: Sequence[User], choice: Grants) -> Impact:
+    """What it means that these people lose the right by this choice, as things are now.
 
-    The token is the SHA-256 of the connection's version, the people, and identifier and version of all concerned.
+    One half of the token is a digest of the choice, so that another choice is told from changes by others; the other
+    half one of the connection's version, the people, and identifier and version of all concerned.
     """
     withdrawals = dependents.withdrawals(connection, losing)
     marks = sorted((str(uuid), version) for withdrawal in withdrawals for uuid, version in withdrawal.marks)
     content = [connection.version, sorted(person.pk for person in losing), marks]
-    token = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    return Impact(losing=losing, withdrawals=withdrawals, token=token)
+    chosen = [choice.access.value, sorted(choice.people), sorted(choice.groups)]
+    return Impact(losing=losing, withdrawals=withdrawals, token=_digest(chosen) + _digest(content))
+
+
+def _digest(content: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:HALF]

@@ -14,6 +14,7 @@ from connections import connectors
 from connections.models import Access, Connection
 from connections.operations.share import AccessWithdrawn, Impact, share_connection
 from connections.share_form import ShareForm
+from connections.sharing import granted
 from connections.views.lists import type_of, who_has_access
 from connections_portal.errors import Stale
 from connections_portal.roles import Role
@@ -67,6 +68,8 @@ def _save(request: PortalRequest, connection: Connection, form: ShareForm) -> Ht
         return _page(request, connection, form, status=withdrawn.status, impact=withdrawn.impact)
     except Stale as refused:
         fresh = _connection(request, connection.uuid)
+        if fresh.updated_by == request.user and granted(fresh) == form.chosen():
+            return go_to(request, reverse("connections:detail", args=[fresh.uuid]))  # pressed twice
         form = ShareForm(fresh, request.POST)
         form.add_error(None, refused.message)
         return _page(request, fresh, form, status=refused.status, stale=True)

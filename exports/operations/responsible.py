@@ -7,11 +7,12 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from connections.permissions import can_use
 from connections_portal import audit
-from connections_portal.errors import OperationError, Stale
+from connections_portal.errors import OperationError
 from connections_portal.models import User
 from exports.models import Export, ExportSchedule, ScheduleKind
-from exports.operations.edit import lock
+from exports.operations.edit import changed_since, lock
 from exports.permissions import NotAllowed, may_run
 
 
@@ -19,7 +20,7 @@ def take_over_export(*, export: Export, version: int, actor: User) -> Export:
     """Make ``actor`` responsible for the export as it stands; its settings and schedule stay.
 
     ``version`` is that of the page on which it was pressed. Raises Stale, NotAllowed, and OperationError where there
-    is nothing to take over: no connection, or it is theirs already.
+    is nothing to take over: no connection, it is theirs already, or whoever is responsible may use the connection.
     """
     with transaction.atomic():
         locked = lock(export)
@@ -27,10 +28,15 @@ def take_over_export(*, export: Export, version: int, actor: User) -> Export:
             raise OperationError(_("The export waits for a connection. Add one first."))
         if not may_run(actor, locked):
             raise NotAllowed(_("You may not use the connection of this export."))
-        if locked.version != version:
-            raise Stale(_("The export was changed since you opened its page. Look at it again."))
         if locked.responsible_id == actor.pk:
             raise OperationError(_("You are responsible for this export already."))
+        if locked.version != version:
+            raise changed_since(locked, actor)
+        if locked.responsible and locked.connection and can_use(locked.responsible, locked.connection):
+            raise OperationError(
+                _("%(person)s is responsible for this export and may use its connection.")
+                % {"person": locked.responsible}
+            )
         before = str(locked.responsible) if locked.responsible else ""
         locked.responsible = locked.updated_by = actor
         locked.version += 1

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 from connections_portal import web
 from connections_portal.errors import OperationError
 from connections_portal.web import PortalRequest, role_required
+from exports.models import Export
 from exports.operations.responsible import take_over_export
 from exports.permissions import EDITING_ROLES, NotAllowed
 from exports.views.loading import load_to_change
@@ -23,7 +24,7 @@ def take_over(request: PortalRequest, uuid: UUID) -> HttpResponse:
     export, _rights = load_to_change(request, uuid)
     version = request.POST.get("version", "")[:9]
     try:
-        take_over_export(
+        taken = take_over_export(
             export=export,
             version=int(version) if version.isascii() and version.isdigit() else 0,
             actor=request.user,
@@ -31,9 +32,11 @@ def take_over(request: PortalRequest, uuid: UUID) -> HttpResponse:
     except NotAllowed:
         web.refuse(request, export)
     except OperationError as refusal:
-        messages.error(request, refusal.message)
+        # theirs since the button was pressed the first time is nothing to complain of
+        theirs = Export.objects.filter(pk=export.pk, responsible=request.user).exists()
+        (messages.info if theirs else messages.error)(request, refusal.message)
     else:
-        messages.success(
-            request, _("You are responsible for %(name)s now. Its schedule goes on.") % {"name": export.name}
-        )
+        done = _("You are responsible for %(name)s now.") % {"name": taken.name}
+        goes_on = _("Its schedule goes on.") if taken.schedule.next_at else ""
+        messages.success(request, f"{done} {goes_on}".strip())
     return web.go_to(request, reverse("exports:detail", args=[export.uuid]))

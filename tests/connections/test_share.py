@@ -267,3 +267,18 @@ def test_a_removed_connection_is_gone(connection: Connection, client: Client) ->
     connection.delete()
     assert client.get(address).status_code == 404
     assert client.post(address, {"access": "administrators"}).status_code == 404
+
+
+def test_pressed_twice_it_is_saved_once(
+    connection: Connection, client: Client, admin: User, contributor: User
+) -> None:
+    values = sent(connection, "specific", person(contributor))
+    for _press in range(2):
+        answer = client.post(url(connection), values)
+        assert answer.status_code == 303
+        assert answer["Location"] == reverse("connections:detail", args=[connection.uuid])
+    assert AuditEntry.objects.filter(action="connection.shared").count() == 1
+    # another choice from the same page, or the same by somebody else, is none
+    assert client.post(url(connection), values | {"access": "contributors"}).status_code == 409
+    Connection.objects.update(updated_by=None)
+    assert client.post(url(connection), values).status_code == 409

@@ -189,11 +189,11 @@ def test_an_impact_that_is_another_one_now(
     colleague: User,
     client_of: Clients,
 ) -> None:
-    make_export("First")
+    make_export("First", schedule=DAILY)
     client = client_of(admin)
     page = client.post(share_url(connection), form(connection)).content.decode()
     assert "1 export keeps running. Ana Weber and Maja Lind can no longer change it." in page
-    make_export("Second", actor=colleague)
+    make_export("Second", actor=colleague, schedule=DAILY)
     sent = form(connection, impact=token(page), afterwards="off")
     answer = client.post(share_url(connection), sent)
     fresh = answer.content.decode()
@@ -204,9 +204,11 @@ def test_an_impact_that_is_another_one_now(
     assert re.search(r'name="access" value="administrators"[^>]* checked', fresh)
     connection.refresh_from_db()
     assert connection.access == Access.SPECIFIC
-    # the token of other people is not the token of these
+    # the token of other people is not the token of these: it is asked about them, and nothing has changed meanwhile
     other = client.post(share_url(connection), form(connection, colleague, impact=token(fresh)))
-    assert other.status_code == 409
+    assert other.status_code == 422
+    assert "This has changed since you looked." not in other.content.decode()
+    assert "Ana Weber can no longer change them." in other.content.decode()
     assert client.post(share_url(connection), sent | {"impact": token(fresh)}).status_code == 303
     assert not connection.user_grants.exists()
 
@@ -216,7 +218,7 @@ def test_an_impact_that_is_none(
     connection: Connection, export: Export, admin: User, client_of: Clients, impact: str
 ) -> None:
     answer = client_of(admin).post(share_url(connection), form(connection, impact=impact))
-    assert answer.status_code == 409
+    assert answer.status_code == 422
     assert connection.user_grants.count() == 1
 
 
@@ -319,7 +321,7 @@ def test_a_stale_page_takes_nothing_over(export: Export, admin: User, client_of:
     for version in ("", "7", "²", "-1"):
         address = reverse("exports:take_over", args=[export.uuid])
         answer = client_of(admin).post(address, {"version": version}, follow=True)
-        assert "The export was changed since you opened its page." in answer.content.decode()
+        assert "Ana Weber saved this export at" in answer.content.decode()
     with pytest.raises(Stale):
         take_over_export(export=export, version=2, actor=admin)
     assert Export.objects.get().responsible != admin
