@@ -1,8 +1,11 @@
 """Tables whose rows can only be added (rule S17), enforced in the database by triggers.
 
-``install`` is idempotent and runs after every migration; ``missing`` is asked at start. On SQLite a trigger
-before INSERT also refuses ``INSERT OR REPLACE`` of a row that exists.
+``install`` is idempotent and runs after every migration; ``missing`` is asked at start. A trigger counts only with the
+definition that it has here, on PostgreSQL that of its function included. On SQLite a trigger before INSERT also refuses
+``INSERT OR REPLACE`` of a row that exists.
 """
+
+from collections.abc import Mapping
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.utils import CursorWrapper
@@ -20,10 +23,22 @@ _POSTGRESQL = {
     "change": "BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION portal_append_only()",
     "truncate": "BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION portal_append_only()",
 }
+_POSTGRESQL_BODY = f" BEGIN RAISE EXCEPTION '{MESSAGE}'; END "
 _POSTGRESQL_FUNCTION = (
     "CREATE OR REPLACE FUNCTION portal_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-    f"$$ BEGIN RAISE EXCEPTION '{MESSAGE}'; END $$"
+    f"$${_POSTGRESQL_BODY}$$"
 )
+# pg_trigger.tgtype (PostgreSQL, catalog/pg_trigger.h): row 1, before 2, delete 8, update 16, truncate 32
+_POSTGRESQL_TYPES = {"change": 1 + 2 + 8 + 16, "truncate": 2 + 32}
+# what works: switched on, without a condition or columns of its own, and with our function as it is written here
+_POSTGRESQL_PRESENT = """
+    SELECT tgname, relname, tgtype FROM pg_trigger
+    JOIN pg_class ON pg_class.oid = tgrelid
+    JOIN pg_proc ON pg_proc.oid = tgfoid
+    JOIN pg_language ON pg_language.oid = prolang
+    WHERE tgenabled IN ('O', 'A') AND tgqual IS NULL AND tgattr::text = '' AND pg_table_is_visible(tgrelid)
+    AND lanname = 'plpgsql' AND proconfig IS NULL AND prosrc = %s
+"""
 
 
 def _triggers(vendor: str) -> dict[str, str]:
@@ -40,19 +55,33 @@ def missing(*, using: str = DEFAULT_DB_ALIAS) -> list[str]:
     """Names of triggers that should be there and work and do not; tables that do not exist yet are left out."""
     connection = connections[using]
     tables = set(connection.introspection.table_names())
-    query = (
-        "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        if connection.vendor == "sqlite"
-        else "SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A') AND pg_table_is_visible(tgrelid)"
-    )
+    triggers = _triggers(connection.vendor)
     with connection.cursor() as cursor:
-        cursor.execute(query)
-        present = {row[0] for row in cursor.fetchall()}
-    return [name for name in _triggers(connection.vendor) if name not in present and _table(name) in tables]
+        present = _sound(cursor, triggers) if connection.vendor == "sqlite" else _sound_on_postgresql(cursor)
+    return [name for name in triggers if name not in present and _table(name) in tables]
+
+
+def _sound(cursor: CursorWrapper, triggers: Mapping[str, str]) -> set[str]:
+    """Names of the triggers whose text is the one that they were made from: SQLite keeps it."""
+    cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+    return {name for name, sql in cursor.fetchall() if name in triggers and sql == _create(name, triggers)}
+
+
+def _sound_on_postgresql(cursor: CursorWrapper) -> set[str]:
+    cursor.execute(_POSTGRESQL_PRESENT, [_POSTGRESQL_BODY])
+    return {
+        name
+        for name, table, kind in cursor.fetchall()
+        if any((name, kind) == (f"{table}_no_{key}", value) for key, value in _POSTGRESQL_TYPES.items())
+    }
+
+
+def _create(name: str, triggers: Mapping[str, str]) -> str:
+    return f"CREATE TRIGGER {name} {triggers[name]}"
 
 
 def install(*, using: str = DEFAULT_DB_ALIAS) -> None:
-    """Create the triggers that are missing, and those anew that somebody switched off."""
+    """Create the triggers that are missing, and those anew that somebody switched off or changed."""
     connection = connections[using]
     names = missing(using=using)
     if not names:
@@ -63,7 +92,7 @@ def install(*, using: str = DEFAULT_DB_ALIAS) -> None:
             cursor.execute(_POSTGRESQL_FUNCTION)
         for name in names:
             _drop(cursor, connection.vendor, name)
-            cursor.execute(f"CREATE TRIGGER {name} {triggers[name]}")
+            cursor.execute(_create(name, triggers))
 
 
 def uninstall(*, using: str = DEFAULT_DB_ALIAS) -> None:

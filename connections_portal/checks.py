@@ -39,7 +39,9 @@ def append_only_tables(*, databases: Sequence[str] | None = None, **kwargs: Any)
     A warning, because ``migrate`` checks first and is what puts the triggers back; every start refuses it.
     """
     return [
-        checks.Warning(f"The trigger {name} is missing: run manage.py migrate.", id="portal.W004")
+        checks.Warning(
+            f"The trigger {name} is missing or was changed: run manage.py migrate.", id="portal.W004"
+        )
         for alias in databases or []
         for name in append_only.missing(using=alias)
     ]

@@ -64,6 +64,56 @@ def test_a_trigger_that_is_switched_off_is_missing_and_migrate_switches_it_on(ho
     test_no_delete(Consent)
 
 
+CONSENT = "connections_consent"
+# each leaves a trigger of the right name that refuses less
+SQLITE = {
+    "never": "DROP TRIGGER {t}_no_delete; CREATE TRIGGER {t}_no_delete BEFORE DELETE ON {t} WHEN 0 "
+    "BEGIN SELECT RAISE(ABORT, 'x'); END",
+    "does nothing": "DROP TRIGGER {t}_no_delete; CREATE TRIGGER {t}_no_delete BEFORE DELETE ON {t} "
+    "BEGIN SELECT 1; END",
+    "of another table": "DROP TRIGGER {t}_no_delete; CREATE TRIGGER {t}_no_delete "
+    "BEFORE DELETE ON django_session BEGIN SELECT RAISE(ABORT, 'x'); END",
+}
+_LAX = "FUNCTION portal_lax() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$"
+_ANEW = "DROP TRIGGER {t}_no_change ON {t}; CREATE TRIGGER {t}_no_change "
+POSTGRESQL = {
+    "function replaced": "CREATE OR REPLACE FUNCTION portal_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RETURN OLD; END $$",
+    "another function": f"CREATE {_LAX}; {_ANEW} BEFORE UPDATE OR DELETE ON {{t}} FOR EACH ROW "
+    "EXECUTE FUNCTION portal_lax()",
+    "never": f"{_ANEW} BEFORE UPDATE OR DELETE ON {{t}} FOR EACH ROW WHEN (false) "
+    "EXECUTE FUNCTION portal_append_only()",
+    "not at delete": f"{_ANEW} BEFORE UPDATE ON {{t}} FOR EACH ROW EXECUTE FUNCTION portal_append_only()",
+    "one column": f"{_ANEW} BEFORE UPDATE OF id OR DELETE ON {{t}} FOR EACH ROW "
+    "EXECUTE FUNCTION portal_append_only()",
+    "once a statement": f"{_ANEW} BEFORE UPDATE OR DELETE ON {{t}} FOR EACH STATEMENT "
+    "EXECUTE FUNCTION portal_append_only()",
+    "of another table": "DROP TRIGGER {t}_no_change ON {t}; CREATE TRIGGER {t}_no_change "
+    "BEFORE UPDATE OR DELETE ON django_session FOR EACH ROW EXECUTE FUNCTION portal_append_only()",
+}
+
+
+@pytest.mark.parametrize("how", SQLITE if connection.vendor == "sqlite" else POSTGRESQL)
+def test_a_trigger_that_was_changed_counts_as_missing_and_migrate_puts_it_back(how: str) -> None:
+    statements = (SQLITE if connection.vendor == "sqlite" else POSTGRESQL)[how].format(t=CONSENT)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is pending would stop ALTER and DROP
+            cursor.execute(statements)
+        else:
+            drop, create = statements.split("; ", 1)
+            cursor.execute(drop)
+            cursor.execute(create)
+    found = append_only_tables(databases=["default"])
+    assert {error.id for error in found} == {"portal.W004"}
+    assert any(f"The trigger {CONSENT}_no_" in error.msg for error in found)
+    call_command("migrate", verbosity=0)
+    assert append_only_tables(databases=["default"]) == []
+    test_no_update(Consent)
+    test_no_delete(Consent)
+    test_no_delete(AuditEntry)
+
+
 def test_adding_still_works(admin: User) -> None:
     before = AuditEntry.objects.count()
     audit.record("account.signed_in", actor=admin)
