@@ -27,6 +27,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from connections.connectors import CONNECTORS
@@ -94,6 +95,8 @@ class Row:
     rights: Rights
     may_duplicate: bool
     links: Mapping[str, str]
+    select_label: str
+    actions_label: str
     press: UUID = field(default_factory=uuid4)
 
 
@@ -190,10 +193,10 @@ def _with_status(exports: QuerySet[Export], status: str) -> QuerySet[Export]:
     if status == "processing":
         active = ExportRun.objects.filter(state__in=ACTIVE_STATES)  # a run under way is the last one
         return exports.filter(pk__in=active.values("export")).exclude(pk__in=_retrying())
-    has_status = Q(last_rank=_RANKS[status])
+    has_status = Q(last_state=status)  # the other statuses are called as the states are
     if status == "failed":
         has_status |= Q(pk__in=_retrying())
-    return exports.annotate(last_rank=_last_rank()).filter(has_status)
+    return exports.alias(last_state=Subquery(_runs().values("state")[:1])).filter(has_status)
 
 
 def _retrying() -> QuerySet[ExportRun, Any]:
@@ -268,6 +271,8 @@ def rows(exports: Iterable[Export], now: datetime) -> list[Row]:
                 rights=rights(export, can_edit=can_edit),
                 may_duplicate=can_edit and bool(export.connection and export.connection.state == State.READY),
                 links=_links(export.uuid),
+                select_label=_("Select %(name)s") % {"name": export.name},
+                actions_label=_("More actions for %(name)s") % {"name": export.name},
             )
         )
     return made
