@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import Error, transaction
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 from connections.connectors.base import N_, Connector, FileDelivery
@@ -190,7 +190,9 @@ def _fail_attempt(run: ExportRun, lease: Lease, failure: Failure) -> str:
         if connection_id and not failure.retry and failure.who_acts is WhoActs.ADMINISTRATOR:
             mark_needs_attention(connection_id=connection_id, cause=failure.cause, code=failure.code)
         if again:
-            held = runs.requeue(lease, delay=delay, **failure.texts())
+            # one more attempt in place of one that does not count
+            more = {} if failure.uses_up else {"max_attempts": F("max_attempts") + 1}
+            held = runs.requeue(lease, delay=delay, **failure.texts(), **more)
         else:
             held = runs.finish(
                 lease, RunState.RUNNING, state=RunState.FAILED, who_acts=failure.who_acts, **failure.texts()
@@ -206,7 +208,7 @@ def _fail_attempt(run: ExportRun, lease: Lease, failure: Failure) -> str:
 
 
 def _again(run: ExportRun, failure: Failure) -> bool:
-    return failure.retry and run.attempt < run.max_attempts
+    return failure.retry and (run.attempt < run.max_attempts or not failure.uses_up)
 
 
 def end_attempt(run: ExportRun, outcome: ExportAttempt.Outcome, failure: Failure, *, again: bool) -> None:
@@ -222,11 +224,12 @@ def end_attempt(run: ExportRun, outcome: ExportAttempt.Outcome, failure: Failure
 
 def _publish_later(run: ExportRun, lease: Lease, failure: Failure) -> str:
     """Leave the run in *publishing* for the next try; after ten it failed: uploaded, not published."""
-    if run.publish_attempt + 1 >= PUBLISH_ATTEMPTS:
+    if failure.uses_up and run.publish_attempt + 1 >= PUBLISH_ATTEMPTS:
         return give_up_publishing(run, lease, failure)
     delay = _backoff(run.publish_attempt + 1, failure.after)
     with transaction.atomic():
-        runs.publish_later(lease, delay=delay, **failure.texts())
+        less = {} if failure.uses_up else {"publish_attempt": Greatest(F("publish_attempt") - 1, 0)}
+        runs.publish_later(lease, delay=delay, **failure.texts(), **less)
         # a second later, so that the lease is certainly over when the message is read
         wake(run.pk, delay=delay + 1)
     return "publishing later"

@@ -17,10 +17,16 @@ from exports.payload import PayloadError
 
 logger = logging.getLogger(__name__)
 
+# until the next try with a key that is missing (rule S3)
+KEY_SECONDS = 300.0
+
 
 @dataclass(frozen=True)
 class Failure:
-    """How an attempt failed, in the fields of run and attempt, and whether trying again can help."""
+    """How an attempt failed, in the fields of run and attempt, and whether trying again can help.
+
+    ``uses_up`` is false where no number of attempts is too many: nothing was begun, and only an operator can help.
+    """
 
     code: str
     cause: str
@@ -29,6 +35,7 @@ class Failure:
     detail: str = ""
     retry: bool = False
     after: float | None = None
+    uses_up: bool = True
 
     def texts(self) -> dict[str, str]:
         """The columns that runs and attempts share; details were masked while the secrets were in use."""
@@ -109,6 +116,8 @@ def of_portal(run: ExportRun, error: Exception) -> Failure:
                 N_("Whoever operates the portal looks at CONNECTION_SECRET_KEYS."),
                 error.message,
                 retry=True,
+                after=KEY_SECONDS,
+                uses_up=False,
             )
         case secret_store.SecretError():
             return Failure(

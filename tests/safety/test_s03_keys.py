@@ -1,18 +1,24 @@
 """S3: old and new key side by side, rotation that can be restarted, no start without a real key."""
 
 import base64
+import datetime as dt
 import os
 import subprocess
 import sys
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from pytest_django import Settings
 
 from connections import secret_store
+from connections.models import State
 from connections_portal.checks import keys_are_real
-from connections_portal.models import AuditEntry, User
+from connections_portal.models import AuditEntry, RunState, User
+from exports.models import ExportRun
+from exports.operations.execute import PUBLISH_ATTEMPTS
 from tests.factories import make_connection, make_draft
+from tests.runs.helpers import Delivery, carry, carry_again, claimed, start
 
 pytestmark = pytest.mark.both_databases
 
@@ -82,6 +88,51 @@ def test_rows_that_cannot_be_read_stop_no_other(
     for connection in sound:
         with secret_store.resolve(connection, purpose="run", actor=None) as secrets:
             assert secrets["password"] == f"{connection.name}-password"
+
+
+def test_a_run_waits_for_its_key_however_long_that_takes(delivery: Delivery, settings: Settings) -> None:
+    """Nothing is sent, nothing is cleared, and no attempt is used up, not even the last one."""
+    settings.RUN_MAX_ATTEMPTS = 1
+    keys = settings.CONNECTION_SECRET_KEYS
+    run = start(delivery.export())
+    stored = list(delivery.connection.secrets.values())
+    settings.CONNECTION_SECRET_KEYS = {9: NEW}
+    assert carry(run) == "retry"
+    for _again in range(3):
+        assert (run.state, run.code, run.who_acts) == (RunState.QUEUED, "key_unknown", "")
+        assert run.not_before > timezone.now() + dt.timedelta(minutes=4)
+        assert carry_again(run) == "retry"
+    assert list(delivery.connection.secrets.values()) == stored
+    assert delivery.box.seen.requests == []
+    delivery.connection.refresh_from_db()
+    assert delivery.connection.state == State.READY
+    # those that count are all left
+    assert run.max_attempts - run.attempt == settings.RUN_MAX_ATTEMPTS
+    settings.CONNECTION_SECRET_KEYS = keys
+    assert carry_again(run) == "successful"
+    assert run.code == ""
+
+
+def test_so_does_one_that_only_has_to_be_renamed(delivery: Delivery, settings: Settings) -> None:
+    keys = settings.CONNECTION_SECRET_KEYS
+    run = start(delivery.export())
+    claimed(run)
+    last = PUBLISH_ATTEMPTS - 1
+    final = f"{run.export.folder_name}/20260101-000000Z-{run.uuid.hex[:8]}"
+    over = timezone.now() - dt.timedelta(seconds=1)
+    ExportRun.objects.filter(pk=run.pk).update(
+        state=RunState.PUBLISHING, lease_until=over, manifest={"files": []}, final_folder=final
+    )
+    ExportRun.objects.update(publish_attempt=last)
+    settings.CONNECTION_SECRET_KEYS = {9: NEW}
+    for _again in range(3):
+        assert carry(run) == "publishing later"
+        assert (run.state, run.publish_attempt, run.code) == (RunState.PUBLISHING, last, "key_unknown")
+        ExportRun.objects.filter(pk=run.pk).update(lease_until=over)
+    settings.CONNECTION_SECRET_KEYS = keys
+    # there is no such folder: that was the last try
+    assert carry(run) == "failed"
+    assert run.code == "not_published"
 
 
 @pytest.mark.parametrize(
