@@ -1,5 +1,6 @@
 """*Share* in a browser: by keyboard alone in the pane, and what the first answer asks."""
 
+import datetime as dt
 import re
 
 from playwright.sync_api import Page, expect
@@ -8,7 +9,8 @@ from pytest_django.live_server_helper import LiveServer
 from connections.models import Access, Connection
 from connections_portal.models import User
 from connections_portal.roles import Role
-from exports.models import Export
+from exports.models import Export, ScheduleKind
+from exports.operations.edit import Timing
 from tests.browser.conftest import Check, SignIn
 from tests.factories import make_connection
 from tests.fixtures import make_person
@@ -34,7 +36,8 @@ def test_by_keyboard_alone(
     for number in range(30):
         make_person(f"c{number}", Role.CONTRIBUTOR, first_name="Carla", last_name=f"Number {number}")
     connection = make_connection(actor=admin, access=Access.SPECIFIC, people=[contributor])
-    export = make_export(connection, actor=contributor)
+    daily = Timing(kind=ScheduleKind.DAY, local_time=dt.time(6))
+    export = make_export(connection, actor=contributor, schedule=daily)
     page = sign_in(admin)
     page.goto(f"{live_server.url}/settings/connections/{connection.uuid}/")
     press_until(page, "^Share$")
