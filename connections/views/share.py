@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from connections import connectors
 from connections.models import Access, Connection
+from connections.operations.remove import removed_type
 from connections.operations.share import AccessWithdrawn, Impact, share_connection
 from connections.share_form import ShareForm
 from connections.sharing import granted
@@ -28,6 +29,9 @@ NAMED = 8
 @role_required(Role.ADMINISTRATOR)
 def share(request: PortalRequest, uuid: UUID) -> HttpResponse:
     """The form; ``action=search`` looks for people and saves nothing; anything else that is posted saves."""
+    if request.method == "POST" and removed_type(uuid):
+        messages.error(request, _("The connection was removed meanwhile."))
+        return go_to(request, reverse("connections:exports"))
     connection = _connection(request, uuid)
     if request.method != "POST":
         return _page(request, connection, ShareForm(connection))

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from connections.models import Access, Connection
+from connections.operations.remove import remove_connection
 from connections.permissions import can_use
 from connections.sharing import set_grants
 from connections_portal import roles
@@ -282,3 +283,15 @@ def test_pressed_twice_it_is_saved_once(
     assert client.post(url(connection), values | {"access": "contributors"}).status_code == 409
     Connection.objects.update(updated_by=None)
     assert client.post(url(connection), values).status_code == 409
+
+
+@pytest.mark.parametrize("script", [False, True], ids=["plain", "htmx"])
+def test_removed_meanwhile_is_said(connection: Connection, client: Client, admin: User, script: bool) -> None:
+    values = sent(connection, "contributors")
+    remove_connection(connection=connection, version=connection.version, actor=admin)
+    answer = client.post(url(connection), values, headers={"HX-Request": "true"} if script else {})
+    assert answer.status_code == (204 if script else 303)
+    where = answer["HX-Redirect" if script else "Location"]
+    assert where == reverse("connections:exports")
+    assert "The connection was removed meanwhile." in client.get(where).content.decode()
+    assert client.get(url(connection)).status_code == 404
