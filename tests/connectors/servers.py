@@ -5,6 +5,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -168,22 +169,20 @@ def openssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
 
 
 @pytest.fixture(scope="session")
-def openssh_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def openssh_account() -> Iterator[Server]:
     """OpenSSH with password sign-in for an account that is made for it and removed after it (root only).
 
     Its folder ``exports`` may be written, ``readonly`` belongs to root.
     """
     if os.geteuid() != 0 or not shutil.which("useradd"):
         pytest.skip("making a temporary account needs root and useradd")
-    directory = tmp_path_factory.mktemp("account")
+    # Not in pytest's folder: it is closed to other accounts, anew with every run of pytest that begins meanwhile.
+    directory = Path(tempfile.mkdtemp(prefix="portal-account-"))
     files = directory / "files"
     for name in ("exports", "readonly"):
         (files / name).mkdir(parents=True)
-    # The account must be able to go through pytest's folders, which are closed to others.
-    for folder in (files, *directory.parents):
-        if folder.is_relative_to(tmp_path_factory.getbasetemp().parent):
-            folder.chmod(folder.stat().st_mode | 0o011)
     directory.chmod(0o711)
+    files.chmod(0o711)
     name, password = f"portal-test-{secrets.token_hex(4)}", secrets.token_urlsafe(18)
     shadow = subprocess.run(
         ["openssl", "passwd", "-6", "-stdin"], input=password, check=True, capture_output=True, text=True
@@ -197,6 +196,7 @@ def openssh_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
             yield Server(port=port, username=name, password=password, files=files, host_keys=host_keys)
     finally:
         subprocess.run(["userdel", "--force", name], check=True, capture_output=True)
+        shutil.rmtree(directory)
 
 
 SandboxFactory = Callable[..., AbstractContextManager[tuple[Server, SandboxServer]]]
