@@ -152,6 +152,7 @@
 
   document.addEventListener("htmx:beforeSwap", () => {
     const element = document.activeElement;
+    if (element === document.body && held && !held.element.isConnected) return; // another swap has just taken it away
     held = { element, around: [] };
     for (let box = element.parentElement; box; box = box.parentElement) if (box.id) held.around.push(box.id);
   });
