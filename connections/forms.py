@@ -171,16 +171,8 @@ class SetUpForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Have the connector clean its settings and the secrets that were typed."""
         cleaned = super().clean() or {}
-        if self.connection is not None:
-            pass
-        elif cleaned.get("access") != Access.SPECIFIC:
-            # hidden then, and without effect: nothing in it may stop anybody
-            self.errors.pop("grantees", None)
-            cleaned["grantees"] = []
-        elif self.picker.unknown:
-            self.add_error("grantees", _("Choose people and groups from the list."))
-        elif not self.picker.keys:
-            self.add_error("grantees", _("Choose at least one person or group."))
+        if self.connection is None:
+            self._clean_grantees(cleaned)
         typed = {f.key: str(cleaned.get(f.key) or "") for f in self.connector.fields}
         try:
             self.cleaned_settings = self.connector.clean(
@@ -193,6 +185,16 @@ class SetUpForm(forms.Form):
         self._clean_secrets(typed)
         self._hide_what_was_typed()
         return cleaned
+
+    def _clean_grantees(self, cleaned: dict[str, Any]) -> None:
+        if cleaned.get("access") != Access.SPECIFIC:
+            # hidden then, and without effect: nothing in it may stop anybody
+            self.errors.pop("grantees", None)
+            cleaned["grantees"] = []
+        elif self.picker.unknown:
+            self.add_error("grantees", _("Choose people and groups from the list."))
+        elif not self.picker.keys:
+            self.add_error("grantees", _("Choose at least one person or group."))
 
     def _clean_secrets(self, typed: Mapping[str, str]) -> None:
         settings = self.cleaned_settings or typed
@@ -207,9 +209,8 @@ class SetUpForm(forms.Form):
                     self.typed_secrets[field.key] = value
                 except InvalidSettings as error:
                     self._add(error.errors)
-                    if (
-                        field.key not in error.errors
-                    ):  # wrong together with another one: that one is typed again
+                    if field.key not in error.errors:
+                        # wrong together with another one, and only that one is typed again
                         self.typed_secrets[field.key] = typed[field.key]
                 if field.key in self.typed_secrets and not target_known:
                     del self.typed_secrets[field.key]

@@ -115,6 +115,14 @@ class Picker:
         return people, groups
 
 
+def keys_of(grants: Grants) -> list[str]:
+    """The keys of everybody who holds a grant."""
+    return [
+        *(f"person:{pk}" for pk in sorted(grants.people)),
+        *(f"group:{pk}" for pk in sorted(grants.groups)),
+    ]
+
+
 def search_people(people: QuerySet[User], words: str) -> QuerySet[User]:
     """Those whose name, user name or address holds every word."""
     for word in words.split():

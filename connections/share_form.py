@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from connections.models import Access, Connection
-from connections.picker import Picker
+from connections.picker import Picker, keys_of
 from connections.sharing import Grants, granted
 from connections_portal.models import User
 
@@ -56,7 +56,7 @@ class ShareForm(forms.Form):
         """What is stored, what was sent (``data``), or what was typed so far and is only shown again (``shown``)."""
         source = shown if data is None else data
         self.stored = granted(connection)
-        initial: dict[str, Any] = {"access": connection.access, "grantees": self._stored_keys()}
+        initial: dict[str, Any] = {"access": connection.access, "grantees": keys_of(self.stored)}
         if source is not None:
             initial = {"access": source.get("access", ""), "grantees": source.getlist("grantees")}
         if data is not None:
@@ -67,12 +67,6 @@ class ShareForm(forms.Form):
         self.fields["access"].marked_required = True  # type: ignore[attr-defined]
         words = (source or QueryDict()).get("q", "")
         self.picker = Picker(initial["grantees"], words=words, stored=self.stored)
-
-    def _stored_keys(self) -> list[str]:
-        return [
-            *(f"person:{pk}" for pk in sorted(self.stored.people)),
-            *(f"group:{pk}" for pk in sorted(self.stored.groups)),
-        ]
 
     def clean(self) -> dict[str, Any]:
         """Somebody has to be chosen with *Specific people*, and nobody else than who can be."""

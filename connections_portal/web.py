@@ -89,6 +89,11 @@ def _address(text: str) -> str | None:
         return None
 
 
+def version_in(text: str) -> int:
+    """The version of an object as a form sent it; 0, which no object has, for anything that is none."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
+
+
 def is_fragment(request: HttpRequest) -> bool:
     """Whether htmx asks for a piece of the page (and not for history after a missed cache)."""
     return (
@@ -121,7 +126,7 @@ def back_to_list(request: HttpRequest, list_url: str, *, elsewhere: str = "") ->
     On the list itself htmx gets 204 and the events that close the dialog and fetch the table again. Otherwise it is
     ``go_to``: to ``elsewhere`` if that is given, else to the list with the query that its form sent as ``query``.
     """
-    if is_fragment(request) and _current_path(request) == list_url:
+    if is_fragment(request) and current_path(request) == list_url:
         return trigger(HttpResponse(status=204), closeDialogs=True, listChanged=True)
     if elsewhere:
         return go_to(request, elsewhere)
@@ -134,7 +139,8 @@ def list_query(request: HttpRequest) -> str:
     return QueryDict(request.POST.get("query", "")[:1000]).urlencode()
 
 
-def _current_path(request: HttpRequest) -> str:
+def current_path(request: HttpRequest) -> str:
+    """The path of the page that htmx asks from, as the browser shows it; empty without htmx."""
     try:
         return urlsplit(request.headers.get("HX-Current-URL", "")).path
     except ValueError:
@@ -155,8 +161,7 @@ def paginate(request: HttpRequest, objects: QuerySet[Any] | list[Any], size: int
 
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Context processor: navigation by role, role label, theme and initials for ``base.html``."""
-    theme = request.COOKIES.get("theme", "auto")
-    context: dict[str, Any] = {"theme": theme if theme in {"light", "dark"} else "auto"}
+    context: dict[str, Any] = {"theme": theme_of(request)}
     user = getattr(request, "user", None)
     if not isinstance(user, User):
         return context
@@ -166,6 +171,12 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "role_label": roles.LABELS[role] if role else _("No role"),
         "navigation": _navigation(request, role),
     }
+
+
+def theme_of(request: HttpRequest) -> str:
+    """*light* or *dark* as the reader chose, else *auto*."""
+    theme = request.COOKIES.get("theme", "auto")
+    return theme if theme in {"light", "dark"} else "auto"
 
 
 def _navigation(request: HttpRequest, role: Role | None) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """*Save* at the end of a set-up: draft to connection, in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
@@ -46,30 +46,63 @@ def create_connection(
                 require_secrets(draft)
             if unverified and draft is not None and could_not_be_reached(draft):
                 missing.pop("verify", None)
-            if draft is not None and _is_taken(name, draft.type_key):
-                missing["name"] = _("A connection of this type already has this name. Choose another one.")
+            if draft is not None and is_taken(name, draft.type_key):
+                missing["name"] = name_taken()
             if draft is None or missing:
-                raise OperationError(_("The connection is not saved yet."), fields=missing)
+                raise not_saved(missing)
             return _create(draft, name, access, people, groups, wording_hash, actor)
     except IntegrityError:
-        raise OperationError(
-            _("The connection is not saved yet."),
-            fields={"name": _("A connection of this type already has this name. Choose another one.")},
-        ) from None
+        raise not_saved({"name": name_taken()}) from None
 
 
 def still_missing(draft: ConnectionDraft | None, *, agreed: bool) -> dict[str, str]:
     """What keeps a set-up from being saved, besides the form itself: ``verify`` and ``agree`` with a sentence each."""
     missing = {}
     if draft is None or not is_verified(draft):
-        missing["verify"] = _("Verify the connection first, with exactly what you want to save.")
+        missing["verify"] = verify_first()
     if not agreed:
-        missing["agree"] = _("Read the text and agree to it.")
+        missing["agree"] = agree_first()
     return missing
 
 
-def _is_taken(name: str, type_key: str) -> bool:
-    return Connection.objects.filter(name_key=name_key(name), type_key=type_key).exists()
+def not_saved(fields: Mapping[str, str]) -> OperationError:
+    """The refusal of *Save*, with what is missing at its field."""
+    return OperationError(_("The connection is not saved yet."), fields=fields)
+
+
+def verify_first() -> str:
+    """What is said at *Verify*."""
+    return _("Verify the connection first, with exactly what you want to save.")
+
+
+def agree_first() -> str:
+    """What is said at *I agree*."""
+    return _("Read the text and agree to it.")
+
+
+def name_taken() -> str:
+    """What is said at a name that another connection of the type has."""
+    return _("A connection of this type already has this name. Choose another one.")
+
+
+def is_taken(name: str, type_key: str, *, except_for: Connection | None = None) -> bool:
+    """Whether a connection of the type, other than this one, has the name."""
+    same_type = Connection.objects.filter(type_key=type_key)
+    others = same_type.exclude(pk=except_for.pk) if except_for else same_type
+    return others.filter(name_key=name_key(name)).exists()
+
+
+def current_wording(type_key: str, settings: Mapping[str, str]) -> consent.Wording:
+    """The privacy text for the target of these settings, as it is now."""
+    connector = connectors.get(type_key)
+    assert connector is not None
+    return consent.wording(connector, connector.consent_target(settings))
+
+
+def require_shown(wording: consent.Wording, wording_hash: str) -> None:
+    """Refuse *Save* when the text above *I agree*, of which this is the hash, was another one."""
+    if wording.hash != wording_hash:
+        raise not_saved({"agree": _("The text has changed since you agreed. Read it and agree again.")})
 
 
 def _create(
@@ -81,14 +114,8 @@ def _create(
     wording_hash: str,
     actor: User,
 ) -> Connection:
-    connector = connectors.get(draft.type_key)
-    assert connector is not None
-    shown = consent.wording(connector, connector.consent_target(draft.settings))
-    if shown.hash != wording_hash:
-        raise OperationError(
-            _("The connection is not saved yet."),
-            fields={"agree": _("The text has changed since you agreed. Read it and agree again.")},
-        )
+    shown = current_wording(draft.type_key, draft.settings)
+    require_shown(shown, wording_hash)
     verified = is_verified(draft)
     connection = Connection(
         name=name,

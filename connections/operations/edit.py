@@ -7,12 +7,21 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from connections import connectors, consent, dependents, secret_store
+from connections import consent, dependents, secret_store
 from connections.models import Connection, ConnectionDraft, State
 from connections.operations.attention import needs_attention_since
-from connections.operations.drafts import could_not_be_reached, is_trusted_here, is_verified, require_secrets
+from connections.operations.create import (
+    agree_first,
+    current_wording,
+    is_taken,
+    name_taken,
+    not_saved,
+    require_shown,
+    verify_first,
+)
+from connections.operations.drafts import could_not_be_reached, is_verified, require_secrets
 from connections_portal import audit
-from connections_portal.errors import OperationError, Stale
+from connections_portal.errors import Stale
 from connections_portal.models import User
 from connections_portal.names import name_key
 
@@ -54,13 +63,13 @@ def edit_connection(
                 require_secrets(draft)
             edit = _Edit(locked, draft, settings, agreement, unverified=unverified, resume=resume)
             missing = edit.missing()
-            if _is_taken(name, locked):
-                missing["name"] = _name_taken()
+            if is_taken(name, locked.type_key, except_for=locked):
+                missing["name"] = name_taken()
             if missing:
-                raise OperationError(_("The connection is not saved yet."), fields=missing)
+                raise not_saved(missing)
             return edit.write(name, actor)
     except IntegrityError:
-        raise OperationError(_("The connection is not saved yet."), fields={"name": _name_taken()}) from None
+        raise not_saved({"name": name_taken()}) from None
 
 
 def lock(connection: Connection, version: int) -> Connection:
@@ -107,20 +116,21 @@ class _Edit:
         self.changed = changes(connection, draft, settings)
         self.target = draft.target_digest if draft is not None else connection.target_digest
         self.moves = self.target != connection.target_digest
-        own_key = self.moves or (
-            draft is not None and is_trusted_here(draft) and draft.host_key_base == connection.host_key
+        # a draft that began under another key of the same target says nothing of the one that is trusted now
+        self.verified = (
+            draft is not None
+            and (self.moves or connection.host_key in (draft.host_key_base, draft.host_key_trusted))
+            and is_verified(draft)
         )
-        right_key = draft is not None and (own_key or draft.host_key_trusted == connection.host_key)
-        self.verified = draft is not None and right_key and is_verified(draft)
 
     def missing(self) -> dict[str, str]:
         """What keeps the edit from being saved: ``verify`` and ``agree`` with a sentence each."""
         missing = {}
         if not self._may_save():
-            missing["verify"] = _("Verify the connection first, with exactly what you want to save.")
+            missing["verify"] = verify_first()
         asks = self.moves or self.resume or self.connection.state != State.PAUSED
         if asks and not is_agreed(self.connection, self.target) and not self.agreement.ticked:
-            missing["agree"] = _("Read the text and agree to it.")
+            missing["agree"] = agree_first()
         return missing
 
     def _may_save(self) -> bool:
@@ -194,25 +204,12 @@ class _Edit:
             if self.moves:
                 connection.consent = None
             return
-        shown = current_wording(connection)
+        shown = current_wording(connection.type_key, connection.settings)
         in_force = connection.consent if is_agreed(connection, connection.target_digest) else None
         if in_force is not None and in_force.wording_hash == shown.hash:
             return
-        if shown.hash != self.agreement.wording_hash:
-            raise OperationError(_("The connection is not saved yet."), fields={"agree": text_changed()})
+        require_shown(shown, self.agreement.wording_hash)
         connection.consent = consent.give(connection=connection, person=actor, shown=shown)
-
-
-def current_wording(connection: Connection) -> consent.Wording:
-    """The privacy text for the connection's target as it is set now."""
-    connector = connectors.get(connection.type_key)
-    assert connector is not None
-    return consent.wording(connector, connector.consent_target(connection.settings))
-
-
-def text_changed() -> str:
-    """What is said when the text above *I agree* is not the current one any more."""
-    return _("The text has changed since you agreed. Read it and agree again.")
 
 
 def changes(connection: Connection, draft: ConnectionDraft | None, settings: Mapping[str, str]) -> list[str]:
@@ -226,12 +223,3 @@ def changes(connection: Connection, draft: ConnectionDraft | None, settings: Map
         if draft.host_key_trusted != connection.host_key:
             changed.append("host_key")
     return changed
-
-
-def _is_taken(name: str, connection: Connection) -> bool:
-    others = Connection.objects.filter(type_key=connection.type_key).exclude(pk=connection.pk)
-    return others.filter(name_key=name_key(name)).exists()
-
-
-def _name_taken() -> str:
-    return _("A connection of this type already has this name. Choose another one.")

@@ -22,7 +22,7 @@ from connections.views.lists import target_of
 from connections_portal.errors import OperationError, Stale
 from connections_portal.models import User
 from connections_portal.roles import Role
-from connections_portal.web import PortalRequest, go_to, page_or_fragment, role_required
+from connections_portal.web import PortalRequest, go_to, page_or_fragment, role_required, version_in
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -164,11 +164,10 @@ def _ask(
     """A confirmation that names what depends on the connection; asked afresh (409) when it changed meanwhile."""
     error, status = "", 200
     if request.method == "POST":
-        version = request.POST.get("version", "")[:10]
         try:
             operation(
                 connection=connection,
-                version=int(version) if version.isascii() and version.isdigit() else 0,
+                version=version_in(request.POST.get("version", "")),
                 actor=request.user,
             )
         except OperationError as refused:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import Http404, HttpResponse
@@ -28,7 +28,14 @@ from connections.operations.drafts import (
 from connections.operations.edit import changes
 from connections.views.steps import for_operator, shown_steps, type_facts
 from connections_portal.errors import OperationError, Stale
-from connections_portal.web import PortalRequest, go_to, is_fragment
+from connections_portal.web import (
+    PortalRequest,
+    current_path,
+    go_to,
+    is_fragment,
+    page_or_fragment,
+    version_in,
+)
 
 # How a form that needs a connection gets it back (see exports.views.form).
 RETURN_TO = "set_up_return"
@@ -144,12 +151,12 @@ def _terms(request: PortalRequest, form: SetUpForm) -> HttpResponse:
 
 def _search(request: PortalRequest, form: SetUpForm) -> HttpResponse:
     """Look for people and groups: nothing is complained about, and without script typed secrets are kept."""
-    if form.errors is not None and not is_fragment(request):
+    form.full_clean()
+    if not is_fragment(request):
         keep_what_is_right(request, form)
     form.errors.clear()
     context = _context(request, form) | {"whole_page": True}
-    template = "connections/_set_up.html" if is_fragment(request) else "connections/set_up.html"
-    return render(request, template, context)
+    return page_or_fragment(request, "connections/set_up.html", "connections/_set_up.html", context)
 
 
 def _verify(request: PortalRequest, form: SetUpForm, action: str) -> HttpResponse:
@@ -231,12 +238,10 @@ def version_of(request: PortalRequest, form: SetUpForm) -> int:
     if form.connection is None:
         return 0
     if form.is_bound:
-        posted = request.POST.get("version", "")[:10]
-    elif form.draft is not None:
-        posted = str(form.draft.form.get("version", ""))
-    else:
-        return form.connection.version
-    return int(posted) if posted.isascii() and posted.isdigit() else 0
+        return version_in(request.POST.get("version", ""))
+    if form.draft is not None:
+        return version_in(str(form.draft.form.get("version", "")))
+    return form.connection.version
 
 
 def _context(request: PortalRequest, form: SetUpForm) -> dict[str, Any]:
@@ -315,14 +320,6 @@ def _back(request: PortalRequest, form: SetUpForm) -> str:
     return str(request.session.get(RETURN_TO, discover)) if choosing else discover
 
 
-def _is_open_as_page(request: PortalRequest) -> bool:
-    """Whether the pane stands in the page of the form itself, by the address that the browser shows."""
-    try:
-        return urlsplit(request.headers.get("HX-Current-URL", "")).path == request.path
-    except ValueError:
-        return False
-
-
 def page(
     request: PortalRequest,
     form: SetUpForm,
@@ -341,7 +338,7 @@ def page(
         context["stale_state"] = form.connection.get_state_display()
     if not is_fragment(request):
         return render(request, "connections/set_up.html", context, status=status)
-    context["whole_page"] = _is_open_as_page(request)
+    context["whole_page"] = current_path(request) == request.path  # the pane stands in the form's own page
     response = render(request, "connections/_set_up.html", context, status=status)
     if request.method == "POST":
         response["HX-Retarget"] = "#set-up"

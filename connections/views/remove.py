@@ -18,7 +18,7 @@ from connections.views.lists import target_of, uses_of
 from connections_portal import bulk
 from connections_portal.errors import OperationError
 from connections_portal.roles import Role
-from connections_portal.web import PortalRequest, back_to_list, page_or_fragment, role_required
+from connections_portal.web import PortalRequest, back_to_list, page_or_fragment, role_required, version_in
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -28,11 +28,10 @@ def remove(request: PortalRequest, uuid: UUID) -> HttpResponse:
     connection = get_object_or_404(Connection.objects.editable_by(request.user), uuid=uuid)
     error = ""
     if request.method == "POST":
-        version = request.POST.get("version", "")[:10]
         try:
             remove_connection(
                 connection=connection,
-                version=int(version) if version.isascii() and version.isdigit() else 0,
+                version=version_in(request.POST.get("version", "")),
                 actor=request.user,
             )
         except OperationError as refused:
@@ -108,7 +107,7 @@ def _selected(request: PortalRequest) -> list[Connection]:
 def _versions(request: PortalRequest) -> dict[str, int]:
     """By uuid the version that was shown in the question."""
     posted = (text[:60].partition(":") for text in request.POST.getlist("version"))
-    return {uuid: int(version) for uuid, _colon, version in posted if version.isascii() and version.isdigit()}
+    return {uuid: version_in(version) for uuid, _colon, version in posted}
 
 
 def _in_use(connections: list[Connection]) -> dict[int, bulk.LeftOut]:

@@ -15,6 +15,8 @@ from connections.connectors.base import Connector
 from connections.forms import SetUpForm
 from connections.models import Access, Connection
 from connections.operations.create import create_connection, still_missing
+from connections.picker import keys_of
+from connections.sharing import granted
 from connections.views.flow import CHOSEN, RETURN_TO, answer, keep, keep_what_is_right, page
 from connections_portal.errors import OperationError
 from connections_portal.names import copy_name
@@ -51,10 +53,7 @@ def _like(request: PortalRequest, connector: type[Connector]) -> dict[str, Any]:
         **other.settings,
         "name": copy_name(other.name, lambda key: same_type.filter(name_key=key).exists()),
         "access": other.access,
-        "grantees": [
-            *(f"person:{grant.user_id}" for grant in other.user_grants.all()),
-            *(f"group:{grant.group_id}" for grant in other.group_grants.all()),
-        ],
+        "grantees": keys_of(granted(other)),
     }
 
 

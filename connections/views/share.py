@@ -19,7 +19,7 @@ from connections.sharing import granted
 from connections.views.lists import type_of, who_has_access
 from connections_portal.errors import Stale
 from connections_portal.roles import Role
-from connections_portal.web import PortalRequest, go_to, page_or_fragment, role_required
+from connections_portal.web import PortalRequest, go_to, page_or_fragment, role_required, version_in
 
 # So many exports are named before a link leads to all of them.
 NAMED = 8
@@ -54,11 +54,10 @@ def _connection(request: PortalRequest, uuid: UUID) -> Connection:
 
 
 def _save(request: PortalRequest, connection: Connection, form: ShareForm) -> HttpResponse:
-    version = request.POST.get("version", "")[:9]
     try:
         share_connection(
             connection=connection,
-            version=int(version) if version.isascii() and version.isdigit() else 0,
+            version=version_in(request.POST.get("version", "")),
             access=Access(form.cleaned_data["access"]),
             people=form.people(),
             groups=form.groups(),

@@ -14,7 +14,7 @@ from django.urls import Resolver404, resolve
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import requires_csrf_token
 
-from connections_portal.web import is_fragment
+from connections_portal.web import is_fragment, theme_of
 
 RETRY_AFTER_SECONDS = 5
 
@@ -88,8 +88,7 @@ def unavailable(request: HttpRequest) -> HttpResponse:
     if is_fragment(request):
         response = HttpResponse(_("The portal is busy. Try again in a moment."), status=503)
     else:
-        theme = request.COOKIES.get("theme", "auto")
-        context = {"theme": theme if theme in ("light", "dark") else "auto", "again": _typed(request)}
+        context = {"theme": theme_of(request), "again": _typed(request)}
         response = HttpResponse(render_to_string("503.html", context), status=503)
     response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     response["Cache-Control"] = "no-store"

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from connections_portal.errors import OperationError
 from connections_portal.models import AuditEntry, User
 from connections_portal.names import copy_name
-from exports.models import Export, ItemKind
-from exports.operations.edit import Item, Timing, create_export, is_ready_for
+from exports.models import Export
+from exports.operations.edit import Timing, create_export, is_ready_for, items_of
 from exports.operations.run import lock_export
 from exports.permissions import require_edit
 
@@ -38,15 +38,11 @@ def duplicate_export(*, export: Export, actor: User, press: UUID | None = None) 
             raise OperationError(
                 _("The connection of this export is not ready, so nothing new can be built on it.")
             )
-        items = [
-            Item(kind=ItemKind(item.kind), source=item.source, fields=tuple(item.fields))
-            for item in locked.items.all()
-        ]
         return create_export(
             name=_free_name(locked.name),
             connection=connection,
             options=locked.options,
-            items=items,
+            items=items_of(locked),
             schedule=Timing(zone=locked.schedule.zone),
             actor=actor,
             copy_of=locked,

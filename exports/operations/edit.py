@@ -277,6 +277,14 @@ def _change_connection(export: Export, connection: Connection | None, actor: Use
     export.connection = connection
 
 
+def items_of(export: Export) -> list[Item]:
+    """What the export sends, as the operations take it."""
+    return [
+        Item(kind=ItemKind(item.kind), source=item.source, fields=tuple(item.fields))
+        for item in export.items.all()
+    ]
+
+
 def _write_items(export: Export, items: Sequence[Item]) -> None:
     export.items.all().delete()
     ExportItem.objects.bulk_create(

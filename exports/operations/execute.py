@@ -75,11 +75,7 @@ def _lock_connection(run_id: int) -> None:
 
 def _slot_free(run: ExportRun) -> bool:
     """Whether the connection, whose row is locked, has room for one more."""
-    connection = Connection.objects.get(exports=run.export_id)
-    running = ExportRun.objects.filter(
-        export__connection=connection, state__in=LEASED_STATES, lease_until__gte=Now()
-    )
-    return running.count() < connection.max_parallel
+    return refusals.has_room(Connection.objects.get(exports=run.export_id))
 
 
 def _attempt(run: ExportRun, lease: Lease) -> str:

@@ -23,7 +23,7 @@ from connections.models import Connection
 from connections.operations.connector import open_connector
 from connections_portal import audit, runs
 from connections_portal.errors import OperationError
-from connections_portal.models import ACTIVE_STATES, LEASED_STATES, RunState
+from connections_portal.models import ACTIVE_STATES, RunState
 from connections_portal.runs import Lease
 from exports.models import ExportRun, TemporaryFolder
 from exports.operations import places, refusals
@@ -130,10 +130,7 @@ def connections_to_tidy() -> list[int]:
 
 
 def _can_tidy(connection: Connection) -> bool:
-    running = ExportRun.objects.filter(
-        export__connection=connection, state__in=LEASED_STATES, lease_until__gte=Now()
-    )
-    return refusals.of_connection(connection) is None and running.count() < connection.max_parallel
+    return refusals.of_connection(connection) is None and refusals.has_room(connection)
 
 
 def tidy(*, connection_id: int) -> str:

@@ -1,10 +1,12 @@
-"""Why a queued run must not start: checked when a worker takes it up, before any secret is read."""
+"""Why a queued run must not start, or not yet: checked when a worker takes it up, before any secret is read."""
+
+from django.db.models.functions import Now
 
 from connections import connectors
 from connections.connectors.base import N_
 from connections.models import Connection, State
 from connections.permissions import can_use
-from connections_portal.models import Trigger, WhoActs
+from connections_portal.models import LEASED_STATES, Trigger, WhoActs
 from connections_portal.runs import Refusal
 from exports.models import ExportRun
 
@@ -55,6 +57,14 @@ def of_connection(connection: Connection) -> Refusal | None:
             ADMINISTRATOR,
         )
     return None
+
+
+def has_room(connection: Connection) -> bool:
+    """Whether one more session may be opened over the connection, besides the runs under way."""
+    running = ExportRun.objects.filter(
+        export__connection=connection, state__in=LEASED_STATES, lease_until__gte=Now()
+    )
+    return running.count() < connection.max_parallel
 
 
 def _type_is_gone(connection: Connection) -> Refusal | None:

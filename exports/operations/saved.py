@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from connections import connectors
 from connections.models import Connection
 from connections_portal.models import User
-from exports.models import Export, ItemKind
-from exports.operations.edit import Item, Timing, schedule_values
+from exports.models import Export
+from exports.operations.edit import Item, Timing, items_of, schedule_values
 
 
 def saved_already(
@@ -29,7 +29,7 @@ def saved_already(
     found = saved.first()
     if found is None or found.connection != connection or not has_schedule(found, schedule):
         return None
-    same = found.options == _answers(found.type_key, options) and _items_of(found) == list(items)
+    same = found.options == _answers(found.type_key, options) and items_of(found) == list(items)
     return found if same else None
 
 
@@ -37,13 +37,6 @@ def has_schedule(export: Export, timing: Timing) -> bool:
     """Whether this is the export's schedule."""
     stored = export.schedule
     return all(getattr(stored, part) == value for part, value in schedule_values(timing).items())
-
-
-def _items_of(export: Export) -> list[Item]:
-    return [
-        Item(kind=ItemKind(item.kind), source=item.source, fields=tuple(item.fields))
-        for item in export.items.all()
-    ]
 
 
 def _answers(type_key: str, options: Mapping[str, str]) -> dict[str, str]:

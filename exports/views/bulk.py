@@ -131,6 +131,11 @@ def queued_phrase(number: int) -> str:
     return ngettext("%(n)d run is queued.", "%(n)d runs are queued.", number) % {"n": number}
 
 
+def is_running() -> Exists:
+    """Whether a run of the export is under way, as a column of the exports asked for."""
+    return Exists(ExportRun.objects.filter(export=OuterRef("pk"), state__in=ACTIVE_STATES))
+
+
 def why_not_run(export: Export) -> str:
     """Why a run of the export (with ``is_running``) is not even queued; nothing when it can be."""
     if export.connection is None:
@@ -177,9 +182,8 @@ def _chosen(request: PortalRequest, command: Command) -> tuple[list[Export], lis
     """
     chosen = bulk.selected(request)
     exports = with_edit_right(Export.objects.select_related("connection", "schedule"), request.user)
-    active = ExportRun.objects.filter(export=OuterRef("pk"), state__in=ACTIVE_STATES)
     known: dict[UUID, Any] = {
-        e.uuid: e for e in exports.annotate(is_running=Exists(active)).filter(uuid__in=chosen)
+        e.uuid: e for e in exports.annotate(is_running=is_running()).filter(uuid__in=chosen)
     }
     kept: list[Export] = []
     left_out: list[bulk.LeftOut] = []

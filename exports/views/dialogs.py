@@ -1,6 +1,7 @@
 """What one export is changed by without its form: *Rename*, *Schedule*, *Create duplicate*."""
 
-import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -47,40 +48,37 @@ class RenameForm(forms.Form):
         return clean_name(self.cleaned_data["name"])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a dialog changes an export by. ``is_stored`` tells whether an export holds already what the form says."""
+
+    title: str
+    button: str
+    fields: str
+    action: str
+    operation: Callable[[], Export]
+    is_stored: Callable[[Export], bool]
+    success: Callable[[Export], str]
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(*EDITING_ROLES)
 def rename(request: PortalRequest, uuid: UUID) -> HttpResponse:
-    """A dialog with the name; a page that is stale gets the form again, with what was typed (409)."""
+    """A dialog with the name."""
     export, _rights = load_to_change(request, uuid)
     form = RenameForm(request.POST if request.method == "POST" else None, name=export.name)
-    status = 200
-    if request.method == "POST":
-        status = 422
-        if form.is_valid():
-            try:
-                renamed = rename_export(
-                    export=export,
-                    version=_version(request),
-                    name=form.cleaned_data["name"],
-                    actor=request.user,
-                )
-            except NotAllowed:
-                web.refuse(request, export)
-            except OperationError as refusal:
-                export, status = _tell(request, form, export, refusal)
-                theirs = isinstance(refusal, Stale) and export.updated_by == request.user
-                if theirs and export.name == form.cleaned_data["name"]:
-                    return _back(request, export)  # pressed twice
-            else:
-                messages.success(request, _("%(name)s is the new name.") % {"name": renamed.name})
-                return _back(request, renamed)
-    context = {
-        "title": _("Rename export"),
-        "button": _("Rename"),
-        "fields": "exports/_rename_fields.html",
-        "action": reverse("exports:rename", args=[export.uuid]),
-    }
-    return _dialog(request, export, form, context, status)
+    change = Change(
+        title=_("Rename export"),
+        button=_("Rename"),
+        fields="exports/_rename_fields.html",
+        action="exports:rename",
+        operation=lambda: rename_export(
+            export=export, version=_version(request), name=form.cleaned_data["name"], actor=request.user
+        ),
+        is_stored=lambda now: bool(now.name == form.cleaned_data["name"]),
+        success=lambda renamed: _("%(name)s is the new name.") % {"name": renamed.name},
+    )
+    return _answer(request, export, form, change)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -93,34 +91,39 @@ def schedule(request: PortalRequest, uuid: UUID) -> HttpResponse:
         reader_zone=request.user.time_zone,
         initial=stored_schedule(export.schedule),
     )
+    change = Change(
+        title=_("Schedule export"),
+        button=_("Save"),
+        fields="exports/_schedule_fields.html",
+        action="exports:schedule",
+        operation=lambda: set_schedule(
+            export=export, schedule=Timing(**form.timing()), actor=request.user, version=_version(request)
+        ),
+        is_stored=lambda now: has_schedule(now, Timing(**form.timing())),
+        success=lambda saved: _("The schedule of %(name)s is saved.") % {"name": saved.name},
+    )
+    return _answer(request, export, form, change)
+
+
+def _answer(request: PortalRequest, export: Export, form: forms.Form, change: Change) -> HttpResponse:
+    """The dialog, or what came of it; a page that is stale gets the form again, with what was typed (409)."""
     status = 200
     if request.method == "POST":
         status = 422
         if form.is_valid():
             try:
-                set_schedule(
-                    export=export,
-                    schedule=Timing(**form.timing()),
-                    actor=request.user,
-                    version=_version(request),
-                )
+                changed = change.operation()
             except NotAllowed:
                 web.refuse(request, export)
             except OperationError as refusal:
                 export, status = _tell(request, form, export, refusal)
                 theirs = isinstance(refusal, Stale) and export.updated_by == request.user
-                if theirs and has_schedule(export, Timing(**form.timing())):
+                if theirs and change.is_stored(export):
                     return _back(request, export)  # pressed twice
             else:
-                messages.success(request, _("The schedule of %(name)s is saved.") % {"name": export.name})
-                return _back(request, export)
-    context = {
-        "title": _("Schedule export"),
-        "button": _("Save"),
-        "fields": "exports/_schedule_fields.html",
-        "action": reverse("exports:schedule", args=[export.uuid]),
-    }
-    return _dialog(request, export, form, context, status)
+                messages.success(request, change.success(changed))
+                return _back(request, changed)
+    return _dialog(request, export, form, change, status)
 
 
 @require_POST
@@ -149,8 +152,7 @@ def _press(request: PortalRequest) -> UUID | None:
 
 
 def _version(request: PortalRequest) -> int:
-    text = request.POST.get("version", "")
-    return int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
+    return web.version_in(request.POST.get("version", ""))
 
 
 def _tell(
@@ -170,11 +172,15 @@ def _back(request: PortalRequest, export: Export) -> HttpResponse:
 
 
 def _dialog(
-    request: PortalRequest, export: Export, form: forms.Form, context: dict[str, Any], status: int
+    request: PortalRequest, export: Export, form: forms.Form, change: Change, status: int
 ) -> HttpResponse:
     stale = status == Stale.status
     posted = request.POST.get("version", "") if request.method == "POST" and not stale else ""
-    context |= {
+    context: dict[str, Any] = {
+        "title": change.title,
+        "button": change.button,
+        "fields": change.fields,
+        "action": reverse(change.action, args=[export.uuid]),
         "export": export,
         "form": form,
         "stale": stale,

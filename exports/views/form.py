@@ -1,6 +1,5 @@
 """The export form: one page, one form, for a new export and for changes; read-only where the right is missing."""
 
-import re
 from typing import Any
 from uuid import UUID
 
@@ -205,10 +204,7 @@ def _write(
     values = _values(request, connections, form)
     if export is None:
         return create_export(**values)
-    version = request.POST.get("version", "")
-    return edit_export(
-        export=export, version=int(version) if re.fullmatch("[0-9]{1,9}", version) else 0, **values
-    )
+    return edit_export(export=export, version=web.version_in(request.POST.get("version", "")), **values)
 
 
 def _values(request: PortalRequest, connections: list[Connection], form: ExportForm) -> dict[str, Any]:

@@ -22,11 +22,10 @@ from exports.views.loading import load_to_change
 def take_over(request: PortalRequest, uuid: UUID) -> HttpResponse:
     """Become responsible; back to the export's page either way."""
     export, _rights = load_to_change(request, uuid)
-    version = request.POST.get("version", "")[:9]
     try:
         taken = take_over_export(
             export=export,
-            version=int(version) if version.isascii() and version.isdigit() else 0,
+            version=web.version_in(request.POST.get("version", "")),
             actor=request.user,
         )
     except NotAllowed:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, CharField, Count, Q, QuerySet, Value, When
 from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -12,15 +12,14 @@ from django.views.decorators.http import require_http_methods
 
 from connections.models import State
 from connections_portal import bulk, web
-from connections_portal.models import ACTIVE_STATES, Trigger
+from connections_portal.models import Trigger
 from connections_portal.web import PortalRequest, role_required
-from exports.models import Export, ExportRun, ScheduleKind
+from exports.models import Export, ScheduleKind
 from exports.operations.run import enqueue_run
 from exports.permissions import EDITING_ROLES, with_edit_right
-from exports.views.bulk import queued_phrase
+from exports.views.bulk import is_running, queued_phrase
 
 MOST = 300
-NAMED = 5
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -59,14 +58,13 @@ def run_all(request: PortalRequest) -> HttpResponse:
 
 def _judged(request: PortalRequest) -> QuerySet[Any]:
     """All exports with ``why``: the first reason that leaves one out, empty for those that run."""
-    active = ExportRun.objects.filter(export=OuterRef("pk"), state__in=ACTIVE_STATES)
     return with_edit_right(Export.objects.order_by(), request.user).annotate(
         why=Case(
             When(can_edit=False, then=Value("not yours")),
             When(connection__isnull=True, then=Value("no connection")),
             When(schedule__kind=ScheduleKind.MANUAL, then=Value("no schedule")),
             When(connection__state__in=[State.NOT_VERIFIED, State.PAUSED], then=Value("not ready")),
-            When(Q(Exists(active)), then=Value("running")),
+            When(Q(is_running()), then=Value("running")),
             default=Value(""),
             output_field=CharField(),
         )
@@ -77,13 +75,15 @@ def _what_runs(ready: QuerySet[Any], numbers: dict[str, int]) -> list[str]:
     total = numbers.get("", 0)
     if not total:
         return [_("No export can be run now.")]
-    names = [export.name for export in ready[:NAMED]]
+    names = [export.name for export in ready[: bulk.NAMED]]
     queued = ngettext(
         "A run of %(n)d export is queued: %(names)s.", "Runs of %(n)d exports are queued: %(names)s.", total
     )
-    if total > NAMED:
+    if total > bulk.NAMED:
         queued = _("Runs of %(n)d exports are queued: %(names)s and %(more)d more.")
-    return [queued % {"n": min(total, MOST), "names": ", ".join(names), "more": min(total, MOST) - NAMED}]
+    return [
+        queued % {"n": min(total, MOST), "names": ", ".join(names), "more": min(total, MOST) - bulk.NAMED}
+    ]
 
 
 def _rest(numbers: dict[str, int]) -> str:
