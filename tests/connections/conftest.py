@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.test import Client
 
+from connections.models import Connection
 from connections_portal.models import User
 from connections_portal.sandbox import SandboxServer
-from tests.connections.filling import SetUp
+from tests.connections.filling import Edit, SetUp
 from tests.connectors.servers import SandboxFactory, Server
+from tests.runs.helpers import connect
 
 Clients = Callable[[User | None], Client]
 
@@ -45,3 +47,15 @@ def set_up(request: pytest.FixtureRequest, admin: User, client_of: Clients, serv
 def plain(admin: User, client_of: Clients, server: Server) -> SetUp:
     """The same, without script only."""
     return SetUp(client_of(admin)).fill(server)
+
+
+@pytest.fixture
+def connection(admin: User, server: Server) -> Connection:
+    """A connection that works."""
+    return connect(server, actor=admin)
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "htmx"])
+def edit(request: pytest.FixtureRequest, admin: User, client_of: Clients, connection: Connection) -> Edit:
+    """Its edit page, once without and once with script."""
+    return Edit(client_of(admin), connection, htmx=request.param)

@@ -7,9 +7,11 @@ from typing import Any
 from django.http import HttpResponse
 from django.test import Client
 
+from connections.models import Connection
 from tests.connectors.servers import Server
 
 SET_UP = "/settings/connections/new/sftp/"
+ALL_OK = ["ok"] * 6
 STEPS = (
     "Name found",
     "Server reached",
@@ -144,3 +146,15 @@ class SetUp:
             if value is not None:
                 self.typed[name] = value
         return self.answer
+
+
+class Edit(SetUp):
+    """One administrator before the edit page of a connection."""
+
+    def __init__(self, client: Client, connection: Connection, *, htmx: bool = False) -> None:
+        super().__init__(client, htmx=htmx, url=f"/settings/connections/{connection.uuid}/edit/")
+        kept: dict[str, Any] = {key: self.typed[key] for key in ("wording", "version") if key in self.typed}
+        self.typed = kept | {
+            "name": connection.name,
+            **connection.settings,
+        }

@@ -2,7 +2,6 @@
 
 import html
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -11,38 +10,13 @@ from connections.models import Connection, ConnectionDraft, ConnectionSecret, Co
 from connections_portal.models import AuditEntry, RunState, User
 from connections_portal.roles import Role
 from connections_portal.sandbox.server import SandboxServer
-from tests.connections.filling import SetUp, error_at, steps, text_of, value_of, verify_error
+from tests.connections.filling import ALL_OK, Edit, error_at, steps, text_of, value_of, verify_error
 from tests.connectors.servers import SandboxFactory, Server
 from tests.fixtures import make_person
 from tests.runs.helpers import carry, connect, make_export, start
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 Clients = Callable[[User | None], Client]
-ALL_OK = ["ok"] * 6
-
-
-class Edit(SetUp):
-    """One administrator before the edit page of a connection."""
-
-    def __init__(self, client: Client, connection: Connection, *, htmx: bool = False) -> None:
-        super().__init__(client, htmx=htmx, url=f"/settings/connections/{connection.uuid}/edit/")
-        kept: dict[str, Any] = {key: self.typed[key] for key in ("wording", "version") if key in self.typed}
-        self.typed = kept | {
-            "name": connection.name,
-            **connection.settings,
-        }
-
-
-@pytest.fixture
-def connection(admin: User, server: Server) -> Connection:
-    """A connection that works."""
-    return connect(server, actor=admin)
-
-
-@pytest.fixture(params=[False, True], ids=["plain", "htmx"])
-def edit(request: pytest.FixtureRequest, admin: User, client_of: Clients, connection: Connection) -> Edit:
-    """Its edit page, once without and once with script."""
-    return Edit(client_of(admin), connection, htmx=request.param)
 
 
 @pytest.fixture

@@ -12,26 +12,12 @@ from connections.models import Connection, ConnectionDraft, State
 from connections.operations.attention import mark_needs_attention
 from connections.operations.remove import remove_connection
 from connections_portal.models import User
-from tests.connections.filling import error_at, steps, text_of, value_of, verify_error
-from tests.connections.test_edit import ALL_OK, Edit
+from tests.connections.filling import ALL_OK, Edit, error_at, steps, text_of, value_of, verify_error
 from tests.connectors.servers import Server
-from tests.runs.helpers import connect
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Clients = Callable[[User | None], Client]
 NEW_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
-
-
-@pytest.fixture
-def connection(admin: User, server: Server) -> Connection:
-    """A connection that works."""
-    return connect(server, actor=admin)
-
-
-@pytest.fixture(params=[False, True], ids=["plain", "htmx"])
-def edit(request: pytest.FixtureRequest, admin: User, client_of: Clients, connection: Connection) -> Edit:
-    """Its edit page, once without and once with script."""
-    return Edit(client_of(admin), connection, htmx=request.param)
 
 
 @pytest.mark.parametrize("typed", [{"export_folder": "elsewhere"}, {"name": "Another one"}])

@@ -14,20 +14,14 @@ from connections_portal.sandbox.server import SandboxServer
 from exports.models import ExportRun, ExportSchedule, ScheduleKind
 from exports.operations.edit import Timing, is_ready_for
 from exports.operations.tick import enqueue_due
-from tests.connections.filling import SetUp, error_at, hidden, steps, text_of, verify_error
-from tests.connections.test_edit import ALL_OK, Edit, facts
+from tests.connections.filling import ALL_OK, Edit, SetUp, error_at, hidden, steps, text_of, verify_error
+from tests.connections.test_edit import facts
 from tests.connectors.servers import SandboxFactory, Server, free_port
 from tests.runs.helpers import carry, connect, make_export, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Clients = Callable[[User | None], Client]
 DAILY = Timing(kind=ScheduleKind.DAY, local_time=dt.time(6), zone="Europe/Madrid")
-
-
-@pytest.fixture
-def connection(admin: User, server: Server) -> Connection:
-    """A connection that works."""
-    return connect(server, actor=admin)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from connections_portal.models import AuditEntry, User
 from connections_portal.roles import Role
 from connections_portal.sandbox import SandboxServer
 from tests.connections.filling import (
+    ALL_OK,
     SET_UP,
     SetUp,
     error_at,
@@ -36,7 +37,6 @@ from tests.fixtures import make_person
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Clients = Callable[[User | None], Client]
-ALL_OK = ["ok"] * 6
 
 
 def uses() -> int:
