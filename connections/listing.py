@@ -37,7 +37,7 @@ from connections.models import (
 )
 from connections.sharing import grantable_groups, grantable_people
 from connections_portal.models import User
-from connections_portal.names import name_key
+from connections_portal.names import name_key, search_words
 
 DEFAULT_SORT = "name"
 SORTS = ("name", "type", "status", "created", "access", "used")
@@ -72,7 +72,7 @@ def wanted(params: Mapping[str, str], tab: str) -> Wanted:
     """Read the address of a tab of ``TABS``."""
     sort = params.get("sort", DEFAULT_SORT)
     return Wanted(
-        text=" ".join(params.get("q", "").replace("\0", "").split())[:100],
+        text=search_words(params.get("q", "")),
         type_key=_one_of(params.get("type", ""), [connector.key for connector in types_of(tab)]),
         status=_one_of(params.get("status", ""), State.values),
         access=_one_of(params.get("access", ""), Access.values),

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from connections.models import Access
 from connections.sharing import Grants, grantable_groups, grantable_people
 from connections_portal.models import User
+from connections_portal.names import search_words
 
 # So many are shown at once; more are found by typing more of the name.
 MOST = 20
@@ -40,7 +41,7 @@ class Picker:
 
     def __init__(self, keys: Iterable[str], *, words: str = "", stored: Grants = NOBODY) -> None:
         self.keys = list(dict.fromkeys(keys))
-        self.words = " ".join(words.replace("\0", "").split())[:100]
+        self.words = search_words(words)
         ids: dict[str, set[int]] = {"person": set(), "group": set()}
         for key in self.keys:
             if match := _KEY.fullmatch(key):

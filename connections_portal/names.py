@@ -41,6 +41,11 @@ def folder_slug(name: str) -> str:
     return slugify(name).strip("-_")[:60].strip("-_") or "export"
 
 
+def search_words(text: str) -> str:
+    """What was typed into a search: at most 100 characters, single blanks, and no NUL, which PostgreSQL refuses."""
+    return " ".join(text.replace("\0", "").split())[:100]
+
+
 def copy_name(name: str, is_taken: Callable[[str], bool]) -> str:
     """*NAME (copy)*, *NAME (copy 2)* …: the first whose key is not taken, at most 100 characters; empty after 1000.
 

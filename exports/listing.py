@@ -35,7 +35,7 @@ from connections.models import State
 from connections.permissions import can_edit as can_edit_connections
 from connections_portal import roles
 from connections_portal.models import ACTIVE_STATES, RunState, User
-from connections_portal.names import name_key
+from connections_portal.names import name_key, search_words
 from exports.forms import type_name
 from exports.models import Export, ExportItem, ExportRun, ItemKind, ScheduleKind
 from exports.permissions import Rights, rights, with_edit_right
@@ -112,7 +112,7 @@ def wanted(params: Mapping[str, str], user: User) -> Wanted:
     status = params.get("status", "")
     type_key = params.get("type", "")
     return Wanted(
-        text=" ".join(params.get("q", "").replace("\x00", "").split())[:100],
+        text=search_words(params.get("q", "")),
         type_key=type_key if type_key in {c.key for c in CONNECTORS} else "",
         status=status if status in dict(FILTERS) else "",
         connection=connection,

@@ -12,6 +12,7 @@ from connections.picker import person_note, search_people
 from connections.sharing import grantable_people
 from connections_portal import audit
 from connections_portal.models import User
+from connections_portal.names import search_words
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, paginate, role_required
 from exports.forms import ExportForm
@@ -24,7 +25,7 @@ from exports.views.lists import administrators, nothing_shared
 @role_required(Role.ADMINISTRATOR)
 def see_as(request: PortalRequest) -> HttpResponse:
     """Choose a contributor, then see what the form offers them. Nobody's session is changed; the look is recorded."""
-    words = " ".join(request.GET.get("q", "").replace("\0", "").split())[:100]
+    words = search_words(request.GET.get("q", ""))
     context: dict[str, Any] = {"words": words}
     if text := request.GET.get("person", ""):
         person = _person(text)
