@@ -205,3 +205,71 @@ class ConnectionSecret(models.Model):
 
     def __str__(self) -> str:
         return f"{self.field} ***"
+
+
+class RemovedConnection(models.Model):
+    """What is kept of a removed connection until ``keep_until``, to restore it: no secret, no grant, no consent."""
+
+    uuid = models.UUIDField(unique=True)
+    type_key = models.CharField(max_length=60)
+    name = models.CharField(max_length=100)
+    settings = models.JSONField(default=dict)
+    host_key = models.TextField(blank=True)
+    max_parallel = models.PositiveSmallIntegerField(default=2)
+    epoch = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField()
+    removed_at = models.DateTimeField(auto_now_add=True)
+    removed_by_label = models.CharField(max_length=150)
+    keep_until = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ["-removed_at", "-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AccessRequest(models.Model):
+    """A contributor asks for a connection of a type, with a reason; an administrator grants or declines.
+
+    ``connection_uuid`` and ``connection_name`` are those that were shared with the person in answer.
+    """
+
+    class State(models.TextChoices):
+        """Where a request stands."""
+
+        OPEN = "open", _("Open")
+        GRANTED = "granted", _("Granted")
+        DECLINED = "declined", _("Declined")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    type_key = models.CharField(max_length=60)
+    person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="access_requests")
+    reason = models.CharField(max_length=500)
+    state = models.CharField(max_length=9, choices=State.choices, default=State.OPEN)
+    created_at = models.DateTimeField(auto_now_add=True)
+    answer = models.CharField(max_length=500, blank=True)
+    answered_at = models.DateTimeField(null=True)
+    answered_by_label = models.CharField(max_length=150, blank=True)
+    connection_uuid = models.UUIDField(null=True)
+    connection_name = models.CharField(max_length=100, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        verbose_name = _("access request")
+        verbose_name_plural = _("access requests")
+        indexes = [models.Index(fields=["state", "-created_at"], name="access_request_open")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["person", "type_key"], condition=Q(state="open"), name="one_open_request_per_type"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="open", answered_at__isnull=True)
+                | Q(~Q(state="open"), answered_at__isnull=False),
+                name="access_request_answered_unless_open",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person}: {self.type_key}"

@@ -75,6 +75,89 @@ class Trigger(models.TextChoices):
     SCHEDULE = "schedule", _("Schedule")
     CATCH_UP = "catch_up", _("Schedule (catch-up)")
     COMMAND = "command", _("Command line")
+    REFRESH = "refresh", _("System refresh")
+
+
+class RefreshKind(models.TextChoices):
+    """How often the system refresh runs."""
+
+    OFF = "off", _("Off")
+    DAILY = "daily", _("Daily")
+    WEEKLY = "weekly", _("Weekly")
+
+
+class RefreshSchedule(models.Model):
+    """When the system refresh runs: one row for the whole portal (``number`` is always 1).
+
+    ``weekdays`` are 0 (Monday) to 6, ``times`` up to four wall-clock times ``HH:MM`` in ``zone`` (an IANA name);
+    ``next_at`` is null while it is off.
+    """
+
+    number = models.PositiveSmallIntegerField(default=1, unique=True)
+    kind = models.CharField(max_length=6, choices=RefreshKind.choices, default=RefreshKind.OFF)
+    weekdays = models.JSONField(default=list, blank=True)
+    times = models.JSONField(default=list, blank=True)
+    zone = models.CharField(max_length=64, default="UTC")
+    next_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=1)
+    updated_at = models.DateTimeField(auto_now=True)
+    updated_by = models.ForeignKey(
+        "connections_portal.User", null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(number=1), name="one_refresh_schedule"),
+            models.CheckConstraint(
+                condition=~Q(kind=RefreshKind.OFF) | Q(next_at__isnull=True), name="no_refresh_while_off"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_kind_display()
+
+
+class RefreshStage(models.TextChoices):
+    """Where a system refresh stands: enrichments first, then the exports that follow it."""
+
+    ENRICHMENTS = "enrichments", _("Enrichments")
+    EXPORTS = "exports", _("Exports")
+    DONE = "done", _("Done")
+
+
+class Refresh(models.Model):
+    """One system refresh; the runs that it started point at it. ``stage_at`` is when its stage began.
+
+    ``slot`` is always 1: there is one refresh at a time.
+    """
+
+    slot = models.PositiveSmallIntegerField(default=1, editable=False)
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    stage = models.CharField(max_length=11, choices=RefreshStage.choices, default=RefreshStage.ENRICHMENTS)
+    trigger = models.CharField(max_length=10, choices=Trigger.choices)
+    started_by = models.ForeignKey(
+        "connections_portal.User", null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    started_by_label = models.CharField(max_length=150, blank=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    stage_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-started_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["slot"], condition=~Q(stage=RefreshStage.DONE), name="one_refresh_at_a_time"
+            ),
+            models.CheckConstraint(
+                condition=Q(stage=RefreshStage.DONE, finished_at__isnull=False)
+                | Q(~Q(stage=RefreshStage.DONE), finished_at__isnull=True),
+                name="refresh_done_means_finished",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%Y-%m-%d %H:%M}"
 
 
 class WhoActs(models.TextChoices):
@@ -101,6 +184,7 @@ class Run(models.Model):
         "connections_portal.User", null=True, on_delete=models.SET_NULL, related_name="+"
     )
     started_by_label = models.CharField(max_length=150, blank=True)
+    refresh = models.ForeignKey(Refresh, null=True, on_delete=models.SET_NULL, related_name="%(class)ss")
 
     queued_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
@@ -158,3 +242,33 @@ class Run(models.Model):
     def counts(self) -> dict[str, Any]:
         """The row counts by their names."""
         return {name: getattr(self, name) for name in ("selected", "read", "sent", "rejected", "left_out")}
+
+
+class Attempt(models.Model):
+    """One attempt of a run and how it ended; the texts are as on the run. Each kind of run adds ``run``."""
+
+    class Outcome(models.TextChoices):
+        """How an attempt ended."""
+
+        RUNNING = "running", _("Running")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+        LOST = "lost", _("The worker was lost")
+        CANCELED = "canceled", _("Canceled")
+
+    number = models.PositiveIntegerField()
+    outcome = models.CharField(max_length=8, choices=Outcome.choices, default=Outcome.RUNNING)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    code = models.CharField(max_length=40, blank=True)
+    cause = models.CharField(max_length=300, blank=True)
+    remedy = models.CharField(max_length=300, blank=True)
+    detail = models.CharField(max_length=300, blank=True)
+    next_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return str(self.number)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from connections.models import Connection
-from connections_portal.models import ACTIVE_STATES, Run, User
+from connections_portal.models import ACTIVE_STATES, Attempt, Run, User
 
 
 class Export(models.Model):
@@ -78,6 +78,7 @@ class ScheduleKind(models.TextChoices):
     """How often an export runs by itself."""
 
     MANUAL = "manual", _("Manual only")
+    SYSTEM = "system", _("With system refresh")
     DAY = "day", _("Every day")
     WEEK = "week", _("Every week")
     MONTH = "month", _("Every month")
@@ -87,7 +88,8 @@ class ExportSchedule(models.Model):
     """When an export runs by itself.
 
     ``local_time`` is wall-clock time in ``zone`` (an IANA name); ``weekdays`` are 0 (Monday) to 6, ``days`` 1 to 31
-    (a day that the month lacks means its last day); ``next_at`` is null while nothing is due.
+    (a day that the month lacks means its last day); ``next_at`` is null while nothing is due, and always for one that
+    follows the system refresh.
     """
 
     export = models.OneToOneField(Export, on_delete=models.CASCADE, related_name="schedule")
@@ -101,8 +103,9 @@ class ExportSchedule(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(kind=ScheduleKind.MANUAL) | Q(local_time__isnull=False),
-                name="schedule_has_a_time_unless_manual",
+                condition=Q(kind__in=[ScheduleKind.MANUAL, ScheduleKind.SYSTEM])
+                | Q(local_time__isnull=False),
+                name="schedule_has_a_time_of_its_own",
             )
         ]
 
@@ -235,32 +238,10 @@ class ExportFile(models.Model):
         return self.name
 
 
-class ExportAttempt(models.Model):
-    """One attempt of a run and how it ended; the texts are as on the run."""
-
-    class Outcome(models.TextChoices):
-        """How an attempt ended."""
-
-        RUNNING = "running", _("Running")
-        DONE = "done", _("Done")
-        FAILED = "failed", _("Failed")
-        LOST = "lost", _("The worker was lost")
-        CANCELED = "canceled", _("Canceled")
+class ExportAttempt(Attempt):
+    """One attempt of an export's run."""
 
     run = models.ForeignKey(ExportRun, on_delete=models.CASCADE, related_name="attempts")
-    number = models.PositiveIntegerField()
-    outcome = models.CharField(max_length=8, choices=Outcome.choices, default=Outcome.RUNNING)
-    started_at = models.DateTimeField()
-    ended_at = models.DateTimeField(null=True)
-    code = models.CharField(max_length=40, blank=True)
-    cause = models.CharField(max_length=300, blank=True)
-    remedy = models.CharField(max_length=300, blank=True)
-    detail = models.CharField(max_length=300, blank=True)
-    next_at = models.DateTimeField(null=True)
 
-    class Meta:
-        ordering = ["-number"]
+    class Meta(Attempt.Meta):
         constraints = [models.UniqueConstraint(fields=["run", "number"], name="attempt_once_per_run")]
-
-    def __str__(self) -> str:
-        return str(self.number)
