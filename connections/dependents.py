@@ -47,7 +47,8 @@ class Kind:
     ``add_url`` the one that begins a new one on it, under the words of ``add_label``. The next three run
     inside the caller's transaction and return how many were touched: ``interrupt`` cancels what is under way and
     raises FinishingRun when something is just finishing, ``hold`` lets nothing start by itself, ``go_on`` lets
-    schedules count again from a moment on, without catching up.
+    schedules count again from a moment on, without catching up. ``running`` counts the runs that a worker has in its
+    hands on the connection now.
 
     ``withdrawn`` says what it means that these people lose the right (None: nothing is built on the connection);
     ``settle_withdrawal`` acts on what is left without a responsible person, inside the caller's transaction: with
@@ -65,6 +66,7 @@ class Kind:
     interrupt: Callable[[Connection, User], int]
     hold: Callable[[Connection], int]
     go_on: Callable[[Connection, datetime], int]
+    running: Callable[[Connection], int]
     withdrawn: Callable[[Connection, Sequence[User]], Withdrawal | None]
     settle_withdrawal: Callable[[Connection, Sequence[User], bool, User], list[UUID]]
 

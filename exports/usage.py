@@ -5,15 +5,15 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Count, Expression, OuterRef, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from connections.dependents import Dependent, Kind, Withdrawal
 from connections.models import Connection
-from connections_portal.models import ACTIVE_STATES, User
-from exports.models import Export, ExportSchedule, ScheduleKind
+from connections_portal.models import ACTIVE_STATES, LEASED_STATES, User
+from exports.models import Export, ExportRun, ExportSchedule, ScheduleKind
 from exports.operations.edit import set_next_run
 from exports.operations.responsible import answer_for, turn_off
 from exports.operations.run import cancel_active_runs
@@ -72,6 +72,13 @@ def _go_on(connection: Connection, now: datetime) -> int:
     for export in exports:
         set_next_run(export, now)
     return len(exports)
+
+
+def _running(connection: Connection) -> int:
+    leased = ExportRun.objects.filter(
+        export__connection=connection, state__in=LEASED_STATES, lease_until__gte=Now()
+    )
+    return leased.count()
 
 
 def _withdrawn(connection: Connection, losing: Sequence[User]) -> Withdrawal | None:
@@ -144,6 +151,7 @@ KIND = Kind(
     interrupt=_interrupt,
     hold=_hold,
     go_on=_go_on,
+    running=_running,
     withdrawn=_withdrawn,
     settle_withdrawal=_settle_withdrawal,
 )

@@ -20,13 +20,14 @@ from django.utils import timezone
 from connections.connectors.base import FileDelivery
 from connections.connectors.errors import ConnectorError
 from connections.models import Connection
+from connections.operations import refusals
 from connections.operations.connector import open_connector
 from connections_portal import audit, runs
 from connections_portal.errors import OperationError
 from connections_portal.models import ACTIVE_STATES, RunState
 from connections_portal.runs import Lease
 from exports.models import ExportRun, TemporaryFolder
-from exports.operations import places, refusals
+from exports.operations import places
 
 logger = logging.getLogger(__name__)
 

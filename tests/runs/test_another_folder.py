@@ -8,10 +8,10 @@ from connections.models import Connection
 from connections.operations.drafts import keep_draft, verified_digest
 from connections.operations.edit import Agreement, edit_connection
 from connections_portal.models import AuditEntry, RunState
+from connections_portal.ticking import tick
 from exports.models import TemporaryFolder
 from exports.operations.leftovers import tidy
 from exports.operations.run import cancel_run
-from exports.operations.tick import tick
 from tests.runs.helpers import (
     EVENTS,
     FOLDER,

@@ -16,8 +16,8 @@ from pytest_django import Settings
 
 from connections.models import Connection
 from connections_portal.models import ACTIVE_STATES, LEASED_STATES, AuditEntry, RunState
+from connections_portal.ticking import tick
 from exports.models import ExportAttempt, ExportRun, TaskState, TemporaryFolder
-from exports.operations.tick import tick
 from tests.runs.helpers import EVENTS, LOYAL, LOYAL_LINES, Delivery, folders, lines, start, tree, write_events
 from tests.runs.processes import Forks
 

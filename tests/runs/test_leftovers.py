@@ -13,12 +13,12 @@ from pytest_django import Settings
 from connections.models import Connection, State
 from connections.operations.remove import remove_connection
 from connections_portal.models import AuditEntry, RunState, Trigger
+from connections_portal.ticking import tick
 from exports.models import Export, ExportRun, TemporaryFolder
 from exports.operations.leftovers import ATTEMPTS, tidy
 from exports.operations.places import place
 from exports.operations.remove import remove_export
 from exports.operations.run import cancel_run
-from exports.operations.tick import tick
 from exports.tasks import tidy as message
 from tests.runs.helpers import (
     EVENTS,

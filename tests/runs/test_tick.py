@@ -15,9 +15,10 @@ from pytest_django import Settings
 
 from connections.models import ConnectionDraft
 from connections_portal.models import AuditEntry, RunState, Trigger, WhoActs
+from connections_portal.ticking import tick
 from exports.models import Export, ExportAttempt, ExportRun, ExportSchedule, ScheduleKind, TaskState
 from exports.operations.edit import Timing
-from exports.operations.tick import enqueue_due, tick
+from exports.operations.tick import enqueue_due
 from tests.exports.test_schedules import utc
 from tests.factories import make_draft
 from tests.runs.helpers import Delivery, carry, claimed, lose_worker, start

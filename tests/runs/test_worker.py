@@ -13,8 +13,8 @@ from django_tasks_db.models import DBTaskResult
 
 from connections_portal.management.commands.portal_worker import WORKER
 from connections_portal.models import RunState
+from connections_portal.ticking import tick
 from exports.models import ExportAttempt, ExportRun, TaskState
-from exports.operations.tick import tick
 from tests.runs.helpers import (
     EVENTS,
     LOYAL,

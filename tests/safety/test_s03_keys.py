@@ -13,10 +13,10 @@ from pytest_django import Settings
 
 from connections import secret_store
 from connections.models import State
+from connections.operations.attempts import PUBLISH_ATTEMPTS
 from connections_portal.checks import keys_are_real
 from connections_portal.models import AuditEntry, RunState, User
 from exports.models import ExportRun
-from exports.operations.execute import PUBLISH_ATTEMPTS
 from tests.factories import make_connection, make_draft
 from tests.runs.helpers import Delivery, carry, carry_again, claimed, start
 

@@ -9,7 +9,7 @@ from connections.models import Access, Connection
 from connections.sharing import set_grants
 from connections_portal import runs
 from connections_portal.models import RunState
-from exports.operations.tick import tick
+from connections_portal.ticking import tick
 from tests.runs.helpers import (
     EVENTS,
     Delivery,

@@ -9,12 +9,12 @@ from django.utils import timezone
 
 from connections import connectors, consent, secret_store
 from connections.models import Connection, ConnectionDraft, Consent, State
+from connections.operations import refusals
 from connections.operations.drafts import keep_draft, verified_digest
 from connections.operations.edit import Agreement, edit_connection
 from connections.operations.pause import pause_connection, withdraw_consent
 from connections_portal.errors import OperationError
 from connections_portal.models import AuditEntry, RunState, User, WhoActs
-from exports.operations import refusals
 from tests.factories import SECRETS, make_connection
 from tests.runs.helpers import carry, make_export, start
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from connections.operations.attempts import PUBLISH_ATTEMPTS
 from connections_portal.models import RunState, WhoActs
+from connections_portal.ticking import tick
 from exports.models import ExportAttempt, ExportRun
-from exports.operations.execute import PUBLISH_ATTEMPTS
-from exports.operations.tick import tick
 from tests.runs.helpers import (
     LOYAL,
     ORDERS,

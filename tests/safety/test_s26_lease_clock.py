@@ -11,9 +11,9 @@ from pytest_django import Settings
 
 from connections_portal import runs
 from connections_portal.models import RunState
+from connections_portal.ticking import tick
 from exports.models import ExportRun
 from exports.operations.run import cancel_run
-from exports.operations.tick import take_back_lost, tick
 from tests.runs.helpers import Delivery, carry, claimed, lose_worker, start
 
 pytestmark = pytest.mark.both_databases
@@ -54,7 +54,7 @@ def test_a_tick_with_a_wrong_clock_takes_no_lease(
     # and one that is really over is taken whatever the clock of the machine says
     lose_worker(run)
     monkeypatch.setattr(timezone, "now", lambda: wrong)
-    assert take_back_lost() == 1
+    assert tick()["leases"] == 1
 
 
 def test_a_worker_that_came_back_keeps_its_run(delivery: Delivery) -> None:
@@ -133,7 +133,7 @@ def test_a_token_is_good_for_one_hold(delivery: Delivery) -> None:
     run = start(delivery.export())
     first = claimed(run)
     lose_worker(run)
-    take_back_lost()
+    tick()
     second = claimed(run)
     assert first.token != second.token
     with pytest.raises(runs.LeaseLost):

@@ -6,11 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from connections_portal.models import RunState, Trigger
+from connections_portal.ticking import tick
 from exports import schedules
 from exports.models import Export, ExportRun, ExportSchedule, ScheduleKind
 from exports.operations import tick as ticking
 from exports.operations.edit import Timing
-from exports.operations.tick import enqueue_due, tick
+from exports.operations.tick import enqueue_due
 from exports.schedules import next_run_at
 from tests.exports.test_schedules import Plan, following, utc
 from tests.runs.helpers import Delivery

@@ -14,9 +14,9 @@ from pytest_django import Settings
 from connections_portal import settings as portal_settings
 from connections_portal.models import RunState
 from connections_portal.runs import Lease
+from connections_portal.ticking import tick
 from exports.models import ExportAttempt, ExportRun
 from exports.operations import execute
-from exports.operations.tick import tick
 from tests.runs.helpers import Delivery, carry, claimed, folders, lose_worker, start
 
 

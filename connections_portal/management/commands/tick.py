@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, connection
 
-from exports.operations.tick import tick
+from connections_portal.ticking import tick
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,18 @@
+"""Everything that has to happen without anybody asking, of all apps: one round of the portal's clock."""
+
+import datetime as dt
+from collections import Counter
+
+from django.utils import timezone
+
+from connections.operations.drafts import purge_drafts
+from connections_portal import messages
+from exports.operations.tick import tick as tick_exports
+
+
+def tick(*, now: dt.datetime | None = None) -> dict[str, int]:
+    """Do everything once; returns how much of each was done. ``now`` only moves schedules, never leases."""
+    now = now or timezone.now()
+    done = Counter(tick_exports(now=now))
+    done.update(drafts=purge_drafts(now=now), pruned=messages.prune())
+    return dict(done)
