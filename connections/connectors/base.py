@@ -77,6 +77,19 @@ class Field:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Revocation:
+    """What to do at the service so that nothing reaches it by this connection any more, whatever the portal does.
+
+    ``text`` is for administrators and may name a field's value as ``%(username)s`` and the whole target as
+    ``%(target)s``. ``shown_when`` is as for a field. With ``needs`` it is left out while that field is empty.
+    """
+
+    text: str
+    shown_when: tuple[str, str] | None = None
+    needs: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """What the service, or our way of using it, allows; ``None`` means no known limit."""
 
@@ -181,6 +194,7 @@ class Connector(ABC):
     ``steps`` lists verification steps as ``(key, label)`` in order; ``not_tested`` says what verification leaves
     open; ``export_options`` are asked on each export; ``requires`` are the prerequisites, one sentence each;
     ``connection_name`` is what a connection of this type is called, ``icon`` a neutral icon of the category.
+    ``revoke`` is what an administrator takes back at the service in an emergency, most effective first.
     ``failures`` are the errors that a step may end with, by the step's key (empty: only a run), as they are raised.
     ``preview`` is true until the type has run against a real server or the vendor's own description.
     """
@@ -198,6 +212,7 @@ class Connector(ABC):
     fields: ClassVar[tuple[Field, ...]]
     export_options: ClassVar[tuple[Field, ...]] = ()
     limits: ClassVar[Limits] = Limits()
+    revoke: ClassVar[tuple[Revocation, ...]] = ()
     steps: ClassVar[tuple[tuple[str, str], ...]]
     not_tested: ClassVar[str] = ""
     failures: ClassVar[Mapping[str, tuple[ConnectorError, ...]]] = {}
@@ -276,6 +291,6 @@ class Connector(ABC):
         raise TypeError(f"{self.name} takes no files")
 
 
-def is_active(field: Field, settings: Mapping[str, str]) -> bool:
-    """Whether a field matters under these settings (see ``Field.shown_when``)."""
-    return field.shown_when is None or settings.get(field.shown_when[0]) == field.shown_when[1]
+def is_active(part: Field | Revocation, settings: Mapping[str, str]) -> bool:
+    """Whether a field, or what is to be revoked, matters under these settings (see ``Field.shown_when``)."""
+    return part.shown_when is None or settings.get(part.shown_when[0]) == part.shown_when[1]

@@ -15,6 +15,7 @@ from connections.connectors.base import (
     FieldKind,
     FileDelivery,
     Limits,
+    Revocation,
     Step,
 )
 from connections.connectors.errors import InvalidSettings
@@ -150,6 +151,23 @@ class Sftp(Connector):
         ),
     )
     limits = Limits(max_profiles=100_000_000, max_files_per_table=5)
+    revoke = (
+        Revocation(
+            text=N_("Lock the account %(username)s on the server of %(target)s, and end its open sessions.")
+        ),
+        Revocation(
+            text=N_("Change the password of %(username)s there, and wherever else the same one is used."),
+            shown_when=("auth_method", "password"),
+        ),
+        Revocation(
+            text=N_("Take the public key of %(username)s out of the account's authorized keys there."),
+            shown_when=("auth_method", "key"),
+        ),
+        Revocation(
+            text=N_("Look through the folder %(export_folder)s and delete what must not stay."),
+            needs="export_folder",
+        ),
+    )
     steps = (
         ("name", N_("Name found")),
         ("reach", N_("Server reached")),
