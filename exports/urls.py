@@ -2,7 +2,19 @@
 
 from django.urls import path
 
-from exports.views import bulk, connection, detail, dialogs, form, lists, remove, responsible, run_all, runs
+from exports.views import (
+    bulk,
+    connection,
+    detail,
+    dialogs,
+    form,
+    lists,
+    remove,
+    responsible,
+    run_all,
+    runs,
+    waiting,
+)
 
 app_name = "exports"
 
@@ -10,6 +22,8 @@ urlpatterns = [
     path("", lists.list_exports, name="list"),
     path("new/", form.create, name="create"),
     path("run-all/", run_all.run_all, name="run_all"),
+    path("waiting/", waiting.waiting, name="waiting"),
+    path("waiting/<slug:type_key>/", waiting.attach_waiting, name="attach_waiting"),
     path("bulk/run/", bulk.run, name="bulk_run"),
     path("bulk/schedule/", bulk.schedule, name="bulk_schedule"),
     path("bulk/detach/", bulk.detach, name="bulk_detach"),

@@ -54,6 +54,8 @@ MATRIX: dict[str, tuple[str, str]] = {
     "exports:detail": ("302 403 200 200 200 403 200", "302 - - - - - -"),
     "exports:edit": ("302 403 200 200 200 403 200", "302 403 403 422 403 403 422"),
     "exports:run_all": ("302 403 403 200 200 403 200", "302 403 403 303 303 403 303"),
+    "exports:waiting": ("302 403 403 200 200 403 200", "302 - - - - - -"),
+    "exports:attach_waiting": ("302 403 403 200 200 403 200", "302 403 403 422 422 403 422"),
     "exports:bulk_run": ("302 - - - - - -", "302 403 403 422 422 403 422"),
     "exports:bulk_schedule": ("302 - - - - - -", "302 403 403 422 422 403 422"),
     "exports:bulk_detach": ("302 - - - - - -", "302 403 403 422 422 403 422"),
@@ -74,7 +76,7 @@ MATRIX: dict[str, tuple[str, str]] = {
 # Addresses of exports that are about no single one.
 EXPORT_LISTS = {
     "exports:list", "exports:create", "exports:run_all", "exports:bulk_run", "exports:bulk_schedule",
-    "exports:bulk_detach", "exports:bulk_remove",
+    "exports:bulk_detach", "exports:bulk_remove", "exports:waiting", "exports:attach_waiting",
 }  # fmt: skip
 
 # The Django admin: support staff read; nobody writes, not even an administrator's account without is_staff.
@@ -145,6 +147,7 @@ def address(name: str, export: Export) -> str:
         "connections:share": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:remove": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:remove_several": ["exports"],
+        "exports:attach_waiting": ["sftp"],
     }
     if name in arguments:
         return reverse(name, args=arguments[name])

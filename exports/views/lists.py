@@ -4,21 +4,23 @@ from typing import Any
 
 from django.contrib.auth.models import Group
 from django.http import HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from connections.connectors import CONNECTORS
 from connections.models import Connection, State
+from connections.waiting import Banner
 from connections_portal import roles, web
 from connections_portal.models import User
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, role_required
 from exports import listing
 from exports.forms import type_name
-from exports.models import Export
 from exports.permissions import VIEWING_ROLES, may_create
 from exports.status import FILTERS
+from exports.waiting import banner_for
 
 
 @require_safe
@@ -35,6 +37,7 @@ def list_exports(request: PortalRequest) -> HttpResponse:
         "want": want,
         "sort": want.sort,
         "may_create": may_create(request.user),
+        "waiting": None if want.connection else _waiting(request.user, want),
     }
     if not web.is_fragment(request):
         context |= _around(request.user, want)
@@ -42,15 +45,19 @@ def list_exports(request: PortalRequest) -> HttpResponse:
 
 
 def _around(user: User, want: listing.Wanted) -> dict[str, Any]:
-    """What stands around the table: filters, how many wait, and whom to ask for a connection."""
+    """What stands around the table: filters, and whom to ask for a connection."""
     return {
         "types": sorted(((c.key, type_name(c.key)) for c in CONNECTORS), key=lambda entry: entry[1]),
         "statuses": FILTERS,
         "connection": Connection.objects.filter(uuid=want.connection).first() if want.connection else None,
-        "waiting": Export.objects.filter(connection__isnull=True).count(),
         "nothing_shared": (nothing := nothing_shared(user)),
         "administrators": administrators() if nothing else [],
     }
+
+
+def _waiting(user: User, want: listing.Wanted) -> Banner | None:
+    show_url = "" if want.status == "inactive" else f"{reverse('exports:list')}?status=inactive"
+    return banner_for(user, show_url=show_url)
 
 
 def nothing_shared(user: User) -> str:

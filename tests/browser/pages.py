@@ -32,6 +32,7 @@ EMPTY = {
     "exports-empty": Look("admin", EXPORTS),
     "exports-nothing-shared": Look("contributor", EXPORTS),
     "export-add-nothing-shared": Look("contributor", f"{EXPORTS}new/"),
+    "exports-waiting-nothing": Look("admin", f"{EXPORTS}waiting/"),
     "run-all-nothing": Look("admin", f"{EXPORTS}run-all/"),
 }
 
@@ -149,6 +150,11 @@ DATA = {
     "export-attach": Look("contributor", EXPORTS + "{detached_export}/attach/"),
     "export-attach-errors": Look(
         "contributor", EXPORTS + "{detached_export}/attach/", acts.press("Add connection")
+    ),
+    "exports-waiting": Look("contributor", f"{EXPORTS}waiting/"),
+    "exports-attach-waiting": Look("contributor", f"{EXPORTS}waiting/sftp/"),
+    "exports-attach-waiting-errors": Look(
+        "contributor", f"{EXPORTS}waiting/sftp/", acts.press("Add connection")
     ),
     "export-remove": Look("contributor", EXPORTS + "{export}/remove/"),
     "run": Look("contributor", EXPORTS + "{export}/runs/{run}/"),
