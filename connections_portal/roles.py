@@ -52,6 +52,12 @@ _CONNECTIONS = (
     "connections.delete_connection",
     "connections.view_connection",
 )
+_ENRICHMENTS = (
+    "enrichments.add_enrichment",
+    "enrichments.change_enrichment",
+    "enrichments.delete_enrichment",
+    "enrichments.view_enrichment",
+)
 # Support reads in the Django admin; sessions, secrets and drafts are in no list at all.
 _SUPPORT = (
     "connections_portal.view_user",
@@ -68,9 +74,9 @@ _SUPPORT = (
 )
 
 PERMISSIONS: dict[Role, tuple[str, ...]] = {
-    Role.ADMINISTRATOR: (*_CONNECTIONS, *_EXPORTS, "connections_portal.view_auditentry"),
-    Role.CONTRIBUTOR: _EXPORTS,
-    Role.VIEWER: ("exports.view_export",),
+    Role.ADMINISTRATOR: (*_CONNECTIONS, *_EXPORTS, *_ENRICHMENTS, "connections_portal.view_auditentry"),
+    Role.CONTRIBUTOR: (*_EXPORTS, *_ENRICHMENTS),
+    Role.VIEWER: ("exports.view_export", "enrichments.view_enrichment"),
     Role.SUPPORT: _SUPPORT,
 }
 

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from connections_portal.views import account, errors, home, tables
+from connections_portal.views import account, audit, errors, home, system, tables
 from exports.views import see_as
 
 table_patterns = (
@@ -12,6 +12,16 @@ table_patterns = (
         path("<str:kind>/<str:name>/", tables.table, name="detail"),
     ],
     "tables",
+)
+
+system_patterns = (
+    [
+        path("", system.schedule, name="schedule"),
+        path("status/", system.status, name="status"),
+        path("refresh/", system.refresh_now, name="refresh_now"),
+        path("status/<uuid:uuid>/", system.one_refresh, name="refresh"),
+    ],
+    "system",
 )
 
 urlpatterns = [
@@ -26,6 +36,9 @@ urlpatterns = [
     # a page of Settings that shows a piece of the export form: connections must not know exports
     path("settings/connections/see-as/", see_as.see_as, name="see_as"),
     path("settings/connections/", include("connections.urls")),
+    path("settings/audit/", audit.audit_page, name="audit"),
+    path("settings/audit/download/", audit.download, name="audit_download"),
+    path("settings/system/", include(system_patterns)),
     path("admin/", admin.site.urls),
 ]
 

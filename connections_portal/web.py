@@ -195,7 +195,10 @@ def _navigation(request: HttpRequest, role: Role | None) -> list[dict[str, Any]]
             _("Settings"),
             [
                 (_("Connections"), "connections:discover", "plug_connected", (Role.ADMINISTRATOR,)),
-                (_("Support admin"), "admin:index", "person_support", (Role.SUPPORT,)),
+                (_("Audit"), "audit", "history", (Role.ADMINISTRATOR,)),
+                (_("System"), "system:schedule", "settings", (Role.ADMINISTRATOR,)),
+                (_("System status"), "system:status", "settings", (Role.CONTRIBUTOR, Role.VIEWER)),
+                (_("Support"), "admin:index", "person_support", (Role.SUPPORT,)),
             ],
         ),
     ]

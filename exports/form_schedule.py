@@ -1,9 +1,7 @@
 """When exports run by themselves, as a form: part of the export form, and a dialog for one or several exports."""
 
 import datetime
-import functools
 import re
-import zoneinfo
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,31 +11,18 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from connections_portal import refresh
+from connections_portal.local_times import WEEKDAYS, zones
 from exports.models import ExportSchedule, ScheduleKind
 
-WEEKDAYS = (
-    (0, gettext_lazy("Monday")),
-    (1, gettext_lazy("Tuesday")),
-    (2, gettext_lazy("Wednesday")),
-    (3, gettext_lazy("Thursday")),
-    (4, gettext_lazy("Friday")),
-    (5, gettext_lazy("Saturday")),
-    (6, gettext_lazy("Sunday")),
-)
 # Which parts of the schedule a kind has; the others are not looked at.
 PARTS: dict[str, tuple[str, ...]] = {
     ScheduleKind.MANUAL: (),
+    ScheduleKind.SYSTEM: (),
     ScheduleKind.DAY: ("time", "zone"),
     ScheduleKind.WEEK: ("time", "zone", "weekdays"),
     ScheduleKind.MONTH: ("time", "zone", "days"),
 }
-
-
-@functools.cache
-def zones() -> tuple[str, ...]:
-    """IANA names of the zones that places have, by name; UTC first."""
-    names = {name for name in zoneinfo.available_timezones() if re.match(r"[A-Z][a-z]+/", name)}
-    return ("UTC", *sorted(name for name in names if not name.startswith(("Etc/", "SystemV/"))))
 
 
 class ScheduleForm(forms.Form):
@@ -100,6 +85,16 @@ class ScheduleForm(forms.Form):
         super().__init__(data, initial=dict(initial or {}), auto_id=auto_id)
         chosen = self.initial.get("zone") if data is None else data.get("zone")
         self._offer_zones(str(chosen or reader_zone), reader_zone)
+        if not refresh.is_on():
+            kinds_offered = self.fields["schedule"]
+            assert isinstance(kinds_offered, forms.ChoiceField)
+            kinds_offered.choices = [
+                (
+                    value,
+                    _("With system refresh (off at the moment)") if value == ScheduleKind.SYSTEM else label,
+                )
+                for value, label in ScheduleKind.choices
+            ]
         self.fields["weekdays"].inline = True  # type: ignore[attr-defined]
         for part in ("time", "zone", "weekdays", "days"):
             kinds = [kind for kind, parts in PARTS.items() if part in parts]

@@ -33,7 +33,7 @@ from django.utils.translation import ngettext
 from connections.connectors import CONNECTORS
 from connections.models import State
 from connections.permissions import can_edit as can_edit_connections
-from connections_portal import roles
+from connections_portal import refresh, roles
 from connections_portal.models import ACTIVE_STATES, RunState, User
 from connections_portal.names import name_key, search_words
 from exports.forms import type_name
@@ -248,8 +248,10 @@ def page(ids: Iterable[int], user: User) -> list[Export]:
 
 
 def rows(exports: Iterable[Export], now: datetime) -> list[Row]:
-    """The rows of one ``page`` (two queries more): items counted, last runs read."""
+    """The rows of one ``page`` (two or three queries more): items counted, last runs read."""
     listed = list(exports)
+    follows = any(export.schedule.kind == ScheduleKind.SYSTEM for export in listed)
+    refresh_on = follows and refresh.is_on()
     contents = _contents([export.pk for export in listed])
     runs = ExportRun.objects.in_bulk([e.last_run_id for e in listed if e.last_run_id])  # type: ignore[attr-defined]
     made = []
@@ -267,7 +269,7 @@ def rows(exports: Iterable[Export], now: datetime) -> list[Row]:
                 run=run,
                 status=of_export(export, run, now),
                 refreshed=export.refreshed,  # type: ignore[attr-defined]
-                schedule=describe(export.schedule),
+                schedule=describe(export.schedule, refresh_on=refresh_on),
                 rights=rights(export, can_edit=can_edit),
                 may_duplicate=can_edit and bool(export.connection and export.connection.state == State.READY),
                 links=_links(export.uuid),

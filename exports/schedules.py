@@ -14,6 +14,7 @@ from django.utils.formats import time_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from connections_portal import local_times
 from exports.models import ScheduleKind
 
 
@@ -37,7 +38,7 @@ def next_run_at(schedule: Schedule, after: dt.datetime) -> dt.datetime | None:
     # the longest wait is from the end of one month to the end of the next
     for _step in range(70):
         if _is_due_on(schedule, day):
-            moment = _moment(day, schedule.local_time, zone)
+            moment = local_times.moment(day, schedule.local_time, zone)
             if moment > after:
                 return moment
         day += dt.timedelta(days=1)
@@ -53,20 +54,6 @@ def _is_due_on(schedule: Schedule, day: dt.date) -> bool:
     return day.day in schedule.days or (day.day == last and any(wanted > last for wanted in schedule.days))
 
 
-def _moment(day: dt.date, local_time: dt.time, zone: ZoneInfo) -> dt.datetime:
-    """The wall-clock time in UTC; in a gap the first minute after it, when doubled the first of the two."""
-    local = dt.datetime.combine(day, local_time, tzinfo=zone)
-    moment = local.astimezone(dt.UTC)
-    if moment.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
-        return moment
-    # the clock jumps over it: with fold 1 the offset after the change is used, which lands before the jump
-    before = local.replace(fold=1).astimezone(dt.UTC).replace(second=0, microsecond=0)
-    offset = before.astimezone(zone).utcoffset()
-    while before.astimezone(zone).utcoffset() == offset:
-        before += dt.timedelta(minutes=1)
-    return before
-
-
 def period(schedule: Schedule) -> dt.timedelta:
     """The usual time between two runs; later than this is a catch-up."""
     days = {ScheduleKind.DAY: 1, ScheduleKind.WEEK: 7, ScheduleKind.MONTH: 28}.get(
@@ -78,8 +65,10 @@ def period(schedule: Schedule) -> dt.timedelta:
     return dt.timedelta(days=days) / max(1, len(chosen))
 
 
-def describe(schedule: Schedule) -> str:
-    """The schedule in words: *Every day at 06:00 (Europe/Berlin)*."""
+def describe(schedule: Schedule, *, refresh_on: bool) -> str:
+    """The schedule in words: *Every day at 06:00 (Europe/Berlin)*; ``refresh_on``: whether the system refresh is on."""
+    if schedule.kind == ScheduleKind.SYSTEM:
+        return _("With system refresh") if refresh_on else _("Follows the system refresh (off)")
     if schedule.kind == ScheduleKind.MANUAL or schedule.local_time is None:
         return _("Manual only")
     words = {"time": time_format(schedule.local_time, "H:i"), "zone": schedule.zone.replace("_", " ")}

@@ -16,6 +16,7 @@ from pytest_django import Settings
 
 from connections.models import Access
 from connections_portal.models import AuditEntry, Trigger, User
+from connections_portal.refresh import start as start_refresh
 from exports.models import Export, ExportRun, ItemKind
 from exports.operations.edit import Item, Timing, create_export
 from exports.operations.run import enqueue_run
@@ -36,6 +37,10 @@ MATRIX: dict[str, tuple[str, str]] = {
     "theme": ("- - - - - - -", "302 302 302 302 302 302 302"),
     "tables:list": ("302 403 200 200 200 403 200", "302 403 - - - 403 -"),
     "tables:detail": ("302 403 200 200 200 403 200", "302 403 - - - 403 -"),
+    "system:schedule": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "system:status": ("302 403 200 200 200 403 200", "302 - - - - - -"),
+    "system:refresh": ("302 403 200 200 200 403 200", "302 - - - - - -"),
+    "system:refresh_now": ("302 - - - - - -", "302 403 403 403 403 403 303"),
     "connections:discover": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:exports": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:enrichment": ("302 403 403 403 403 403 200", "302 - - - - - -"),
@@ -46,6 +51,8 @@ MATRIX: dict[str, tuple[str, str]] = {
     "connections:pause": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
     "connections:withdraw": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
     "connections:share": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "audit": ("302 403 403 403 403 403 200", "302 - - - - - -"),
+    "audit_download": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "see_as": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:remove": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
     "connections:remove_several": ("302 - - - - - -", "302 403 403 403 403 403 422"),
@@ -149,6 +156,8 @@ def address(name: str, export: Export) -> str:
         "connections:remove_several": ["exports"],
         "exports:attach_waiting": ["sftp"],
     }
+    if name == "system:refresh":  # a row of its own
+        return reverse(name, args=[start_refresh(actor=None, trigger=Trigger.SCHEDULE).uuid])
     if name in arguments:
         return reverse(name, args=arguments[name])
     if name in {"exports:run", "exports:run_status", "exports:cancel"}:

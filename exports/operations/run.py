@@ -13,7 +13,7 @@ from connections.models import Connection
 from connections.permissions import can_use
 from connections_portal import audit
 from connections_portal.errors import FinishingRun, OperationError, Stale
-from connections_portal.models import ACTIVE_STATES, RunState, Trigger, User
+from connections_portal.models import ACTIVE_STATES, Refresh, RunState, Trigger, User
 from exports.models import Export, ExportAttempt, ExportRun, ExportTask, TaskState
 from exports.permissions import require_edit
 from exports.tasks import wake
@@ -27,7 +27,12 @@ class CannotRun(OperationError):
 
 
 def enqueue_run(
-    *, export: Export, actor: User | None, trigger: Trigger, now: dt.datetime | None = None
+    *,
+    export: Export,
+    actor: User | None,
+    trigger: Trigger,
+    refresh: Refresh | None = None,
+    now: dt.datetime | None = None,
 ) -> ExportRun:
     """Queue a run of the export: its row, its tasks and the message for a worker in one transaction.
 
@@ -51,6 +56,7 @@ def enqueue_run(
         run = ExportRun.objects.create(
             export=export,
             trigger=trigger,
+            refresh=refresh,
             started_by=actor,
             started_by_label=str(actor)[:150] if actor else "",
             not_before=now,

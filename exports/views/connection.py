@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from connections.models import Connection, State
-from connections_portal import web
+from connections_portal import refresh, web
 from connections_portal.errors import OperationError
 from connections_portal.models import User
 from connections_portal.web import PortalRequest, role_required
@@ -92,7 +92,7 @@ def attach(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "form": form,
         "offered": offered,
         "type_name": type_name(export.type_key),
-        "schedule": describe(export.schedule),
+        "schedule": describe(export.schedule, refresh_on=refresh.is_on()),
         "refused": not allowed.attach,
         "error": error,
     }

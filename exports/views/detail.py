@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from connections import connectors
-from connections_portal import web
+from connections_portal import refresh, web
 from connections_portal.web import PortalRequest, role_required
 from exports.forms import type_name
 from exports.models import Export, ItemKind
@@ -56,7 +56,7 @@ def summary(export: Export) -> dict[str, Any]:
         "segments": [item for item in items if item["kind"] == ItemKind.SEGMENT],
         "tables": [item for item in items if item["kind"] == ItemKind.TABLE],
         "options": answers(export),
-        "schedule": describe(export.schedule),
+        "schedule": describe(export.schedule, refresh_on=refresh.is_on()),
     }
 
 

@@ -124,6 +124,7 @@ def test_the_usual_time_between_two_runs(plan: Plan, expected: dt.timedelta) -> 
     ("plan", "words"),
     [
         (Plan(kind=ScheduleKind.MANUAL), "Manual only"),
+        (Plan(kind=ScheduleKind.SYSTEM, local_time=None), "With system refresh"),
         (Plan(zone="Europe/Berlin"), "Every day at 06:00 (Europe/Berlin)"),
         (
             Plan(kind=ScheduleKind.WEEK, weekdays=[4, 0], local_time=dt.time(18, 5), zone="America/New_York"),
@@ -134,4 +135,10 @@ def test_the_usual_time_between_two_runs(plan: Plan, expected: dt.timedelta) -> 
     ],
 )
 def test_in_words(plan: Plan, words: str) -> None:
-    assert describe(plan) == words
+    assert describe(plan, refresh_on=True) == words
+
+
+def test_one_that_follows_the_system_refresh_says_when_that_is_off() -> None:
+    follows = Plan(kind=ScheduleKind.SYSTEM, local_time=None)
+    assert describe(follows, refresh_on=False) == "Follows the system refresh (off)"
+    assert next_run_at(follows, utc(2026, 1, 1)) is None
