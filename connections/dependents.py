@@ -1,6 +1,6 @@
 """What is built on connections. Each app registers its own kind at start; nobody here knows which there are."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import Expression, Value
 
+from connections import connectors
 from connections.models import Connection
 from connections_portal.models import User
 
@@ -38,10 +39,63 @@ class Withdrawal:
     list_url: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What can be done with a dependent when its connection is removed.
+
+    ``key`` is posted (``move`` for the one with ``moves``, which needs another connection), ``label`` is offered.
+    ``outcome`` says what it means for so many (*2 exports keep their settings and stop until they get a
+    connection.*), given their number and, with ``moves``, the other connection's name; ``button`` is the beginning of
+    the button's sum (*Detach 3*). ``gentle`` is the one that is proposed: nothing is lost by it.
+    """
+
+    key: str
+    label: str
+    outcome: Callable[[int, str], str]
+    button: Callable[[int], str]
+    gentle: bool = False
+    moves: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blocker:
+    """A dependent that stops the removal of its connection until something is decided about it.
+
+    ``url`` is its own page, ``content`` its second line (*Export, 2 segments*), ``responsible`` a person's name or
+    empty. ``next_run`` is None while nothing is due, ``schedule`` says it in words (*Every day at 06:00*). ``people``
+    is how many are in its segments or its data set, None where that is not known. ``last_run`` is when the last run
+    ended, ``last_status`` how.
+    """
+
+    uuid: UUID
+    name: str
+    url: str
+    content: str
+    responsible: str
+    next_run: datetime | None
+    schedule: str
+    people: int | None
+    last_run: datetime | None
+    last_status: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blockers:
+    """All dependents of one kind that block: ``total`` of them, the first ones as ``items``.
+
+    ``hidden`` is how many of the total the viewer may not open; they are in no list, and one choice is made for them.
+    """
+
+    total: int
+    hidden: int
+    items: Sequence[Blocker]
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of dependent. ``count`` maps ids of connections to numbers, ``find`` lists those of one connection;
-    ``total`` is that number as a column of the connections asked for, to order them by.
+    ``total`` is that number as a column of the connections asked for, to order them by. ``direction`` says what a
+    connection's type must serve for one to be built on it: ``export`` or ``enrichment``.
 
     ``phrase`` gives *3 exports* for 3; ``list_url`` is the page that lists those of one connection,
     ``add_url`` the one that begins a new one on it, under the words of ``add_label``. The next three run
@@ -53,9 +107,26 @@ class Kind:
     ``withdrawn`` says what it means that these people lose the right (None: nothing is built on the connection);
     ``settle_withdrawal`` acts on what is left without a responsible person, inside the caller's transaction: with
     true it goes on and the actor answers for it, with false its schedules are turned off. It returns what it touched.
+
+    Guided removal. A dependent either *blocks* (it needs a choice) or is *loose*: it keeps its settings and merely
+    loses the connection. ``icon`` stands before a blocker. ``blocking`` counts those of one connection and lists the
+    first ``most`` by name, with a number of queries that does not depend on how many there are; ``loose`` lists the
+    others. ``lock`` locks every dependent of the connection for the rest of the caller's transaction, in the order of
+    their ids; ``marks`` maps ids of connections to identifier and version of every dependent, blocking or loose, by
+    one query (connections without any are absent). ``choices`` are what is offered for a blocker, the gentlest first.
+    ``unfit`` says of those that cannot move from the first connection to the second why not (*Move to* is not
+    offered then); that the second is of the same type, ready and open to the actor is seen to here
+    (``move_targets``).
+
+    The last two run inside the caller's transaction, after ``lock``, by a number of queries that does not depend on
+    how many there are, and write one audit row for each dependent. ``settle`` carries out one choice (its ``key``)
+    for the blockers with these uuids, None for all that still block; the third argument is where they move to, else
+    None. Runs under way are canceled first. It returns how many it touched and raises FinishingRun, or OperationError
+    for one that is ``unfit``. ``let_go`` takes the connection from the loose ones and returns how many there were.
     """
 
     key: str
+    direction: str
     phrase: Callable[[int], str]
     count: Callable[[Iterable[int]], dict[int, int]]
     total: Callable[[], Expression]
@@ -69,6 +140,15 @@ class Kind:
     running: Callable[[Connection], int]
     withdrawn: Callable[[Connection, Sequence[User]], Withdrawal | None]
     settle_withdrawal: Callable[[Connection, Sequence[User], bool, User], list[UUID]]
+    icon: str
+    blocking: Callable[[Connection, User, int], Blockers]
+    loose: Callable[[Connection, User], list[Dependent]]
+    lock: Callable[[Connection], None]
+    marks: Callable[[Iterable[int]], Mapping[int, Sequence[tuple[UUID, int]]]]
+    choices: Callable[[], Sequence[Choice]]
+    unfit: Callable[[Connection, Connection], Mapping[UUID, str]]
+    settle: Callable[[Connection, Collection[UUID] | None, str, Connection | None, User], int]
+    let_go: Callable[[Connection, User], int]
 
 
 _kinds: dict[str, Kind] = {}
@@ -82,6 +162,12 @@ def register(kind: Kind) -> None:
 def kinds() -> tuple[Kind, ...]:
     """Every kind, in the order of registration."""
     return tuple(_kinds.values())
+
+
+def kinds_on(connection: Connection) -> list[Kind]:
+    """The kinds that can be built on this connection."""
+    connector = connectors.get(connection.type_key)
+    return [kind for kind in kinds() if connector is not None and connector.serves(kind.direction)]
 
 
 def total() -> Expression:

@@ -141,6 +141,7 @@ def _settle_withdrawal(connection: Connection, losing: Sequence[User], keep: boo
 
 KIND = Kind(
     key="exports",
+    direction="export",
     phrase=_phrase,
     count=_count,
     total=_total,

@@ -11,3 +11,8 @@ _BY_KEY = {connector.key: connector for connector in CONNECTORS}
 def get(key: str) -> type[Connector] | None:
     """The connection type with this key, or None."""
     return _BY_KEY.get(key)
+
+
+def keys_for(direction: str) -> list[str]:
+    """The keys of the types that serve ``export`` or ``enrichment``."""
+    return [connector.key for connector in CONNECTORS if connector.serves(direction)]

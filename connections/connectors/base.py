@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
-from connections.connectors.errors import ConnectorError
+from connections.connectors.errors import ConnectorError, InvalidSettings
 
 
 def N_(text: str) -> str:
@@ -96,6 +96,7 @@ class Limits:
     max_profiles: int | None = None
     min_profiles: int | None = None
     max_files_per_table: int | None = None
+    max_enrichments: int | None = None
 
 
 class StepStatus(StrEnum):
@@ -188,11 +189,40 @@ class FileDelivery(Protocol):
         """Delete the temporary folder and what is in it; one that is gone already is fine."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileIdentity:
+    """What tells one state of a remote file from another: ``size`` in bytes, ``modified`` in seconds since 1970."""
+
+    size: int
+    modified: int
+
+
+class RemoteSource(Protocol):
+    """A signed-in place that files are read from.
+
+    Paths are relative to the folder one signs in to, ``in/scores.csv``. All methods raise ConnectorError; what is
+    wrong with the named file alone is FileUnusable, with the code ``file_missing`` where there is none.
+    """
+
+    def stat(self, path: str) -> FileIdentity:
+        """Size and time of a file; a folder or device is FileUnusable."""
+
+    def read(self, path: str, *, most: int) -> bytes:
+        """A whole small file; FileUnusable with the code ``file_too_large`` if it has more than ``most`` bytes."""
+
+    def stream(self, path: str) -> Iterator[bytes]:
+        """The file's blocks in order, read ahead, in memory that does not grow with it.
+
+        Ends with TryLater, code ``file_changed``, if there are other bytes than the file had when it was opened.
+        """
+
+
 class Connector(ABC):
     """A connection type. Subclasses fill the declaration and the verbs they have.
 
     ``steps`` lists verification steps as ``(key, label)`` in order; ``not_tested`` says what verification leaves
-    open; ``export_options`` are asked on each export; ``requires`` are the prerequisites, one sentence each;
+    open; ``export_options`` are asked on each export, ``enrichment_options`` on each enrichment; ``requires`` are the
+    prerequisites, one sentence each; ``direction`` is ``export``, ``enrichment`` or ``both``;
     ``connection_name`` is what a connection of this type is called, ``icon`` a neutral icon of the category.
     ``revoke`` is what an administrator takes back at the service in an emergency, most effective first.
     ``failures`` are the errors that a step may end with, by the step's key (empty: only a run), as they are raised.
@@ -211,6 +241,7 @@ class Connector(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     fields: ClassVar[tuple[Field, ...]]
     export_options: ClassVar[tuple[Field, ...]] = ()
+    enrichment_options: ClassVar[tuple[Field, ...]] = ()
     limits: ClassVar[Limits] = Limits()
     revoke: ClassVar[tuple[Revocation, ...]] = ()
     steps: ClassVar[tuple[tuple[str, str], ...]]
@@ -245,6 +276,33 @@ class Connector(ABC):
         """
 
     @classmethod
+    def clean_options(cls, options: Mapping[str, str]) -> dict[str, str]:
+        """Normalise the answers to ``enrichment_options``: all of them, and no other key, come back.
+
+        Raises InvalidSettings with one sentence per wrong answer.
+        """
+        cleaned: dict[str, str] = {}
+        errors: dict[str, str] = {}
+        for field in cls.enrichment_options:
+            try:
+                cleaned[field.key] = cls.clean_option(field, options.get(field.key) or field.default)
+            except ValueError as error:
+                errors[field.key] = str(error)
+        if errors:
+            raise InvalidSettings(errors, cleaned)
+        return cleaned
+
+    @classmethod
+    def clean_option(cls, field: Field, value: str) -> str:
+        """One answer to ``field`` of ``enrichment_options`` in its one form. Raises ValueError with a sentence."""
+        value = value.strip()
+        if field.required and not value:
+            raise ValueError(N_("Enter a value."))
+        if field.choices and value not in [choice.value for choice in field.choices]:
+            raise ValueError(N_("Choose one of the answers."))
+        return value
+
+    @classmethod
     @abstractmethod
     def clean_secret(cls, key: str, value: str, secrets: Mapping[str, str]) -> str:
         """Check the secret typed for field ``key``; ``secrets`` has all typed ones. Raises InvalidSettings."""
@@ -274,6 +332,11 @@ class Connector(ABC):
         """A short fact to stand beside a field, from typed or cleaned settings (*Port 22*); empty for none."""
         return ""
 
+    @classmethod
+    def serves(cls, direction: str) -> bool:
+        """Whether the type is there for ``export`` or ``enrichment``; one that is there for both serves either."""
+        return cls.direction in (direction, "both")
+
     @abstractmethod
     def verify(self) -> Iterator[Step]:
         """Try the connection step by step, in the order of ``steps``; ends after the first that is not done.
@@ -289,6 +352,15 @@ class Connector(ABC):
     def deliver(self) -> AbstractContextManager[FileDelivery]:
         """Sign in at a file destination. Raises ConnectorError; not every type has this verb."""
         raise TypeError(f"{self.name} takes no files")
+
+    @classmethod
+    def brings_files(cls) -> bool:
+        """Whether the type has the verb ``fetch``."""
+        return cls.fetch is not Connector.fetch
+
+    def fetch(self) -> AbstractContextManager[RemoteSource]:
+        """Sign in where files are read from. Raises ConnectorError; not every type has this verb."""
+        raise TypeError(f"{self.name} brings no files")
 
 
 def is_active(part: Field | Revocation, settings: Mapping[str, str]) -> bool:

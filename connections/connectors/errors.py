@@ -3,7 +3,8 @@
     ConnectorError
     ├── RemoteRejected     the service refused this piece of data; the run counts it and goes on
     ├── NeedsAttention     the administrator must act: sign-in refused, folder missing, key changed
-    │   └── IdentityChanged    the server shows another key than the trusted one
+    │   ├── IdentityChanged    the server shows another key than the trusted one
+    │   └── FileUnusable       not the connection but a file that somebody named is wrong
     └── TryLater           nobody must act: silence, cut line, busy server; the run is tried again
     InvalidSettings        what was typed cannot be right; one message per field
 
@@ -42,6 +43,13 @@ class NeedsAttention(ConnectorError):
 
 class IdentityChanged(NeedsAttention):
     """The server's key is not the one that was trusted; nothing was sent to it."""
+
+
+class FileUnusable(NeedsAttention):
+    """The file that was named is missing, too long or not to be read; other files may be fine.
+
+    Whoever named it acts, and the connection needs no attention.
+    """
 
 
 class TryLater(ConnectorError):

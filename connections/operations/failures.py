@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from connections import secret_store
 from connections.connectors.base import N_
-from connections.connectors.errors import ConnectorError, TryLater
+from connections.connectors.errors import ConnectorError, FileUnusable, TryLater
 from connections_portal import customer_data, redaction
 from connections_portal.errors import OperationError
 from connections_portal.models import Run, WhoActs
@@ -57,7 +57,7 @@ def of_connector(error: ConnectorError) -> Failure:
     return Failure(
         code=error.code,
         cause=error.cause,
-        who_acts=WhoActs.ADMINISTRATOR,
+        who_acts=WhoActs.EDITOR if isinstance(error, FileUnusable) else WhoActs.ADMINISTRATOR,
         remedy=error.remedy,
         detail=redaction.foreign(error.detail),
         retry=isinstance(error, TryLater),
