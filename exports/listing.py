@@ -36,11 +36,12 @@ from connections.permissions import can_edit as can_edit_connections
 from connections_portal import refresh, roles
 from connections_portal.models import ACTIVE_STATES, RunState, User
 from connections_portal.names import name_key, search_words
+from connections_portal.run_words import Status
 from exports.forms import type_name
 from exports.models import Export, ExportItem, ExportRun, ItemKind, ScheduleKind
 from exports.permissions import Rights, rights, with_edit_right
 from exports.schedules import describe
-from exports.status import FILTERS, Status, of_export
+from exports.status import FILTERS, of_export
 
 DEFAULT_SORT = "name"
 _NONE = UUID(int=0)

@@ -1,21 +1,19 @@
-"""What a run's page tells: progress per item, rows accounted for, attempts and files, as plain lines for templates."""
+"""What a run's page tells: progress per item, rows accounted for and files, as plain lines for templates."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from connections_portal.models import RunState
-from connections_portal.templatetags.portal import byte_size, duration, number, relative
+from connections_portal.templatetags.portal import byte_size, duration, number
 from exports.csv_files import MODEL
-from exports.models import ExportAttempt, ExportFile, ExportRun, ExportTask, ItemKind, TaskState
+from exports.models import ExportFile, ExportRun, ExportTask, ItemKind, TaskState
 from exports.payload import NO_PROFILE
 from exports.sources import label_of
-from exports.status import translated, who_helps
 
 PUBLISHED = (RunState.SUCCESSFUL, RunState.WARNINGS)
 
@@ -32,18 +30,6 @@ class TaskLine:
     value: int
     maximum: int | None
     done: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttemptLine:
-    """How one attempt went. ``detail`` is empty for people who may not edit the connection."""
-
-    kind: str
-    title: str
-    note: str
-    cause: str
-    remedy: str
-    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,63 +129,6 @@ def _reasons(counted: Counter[str]) -> list[tuple[int, str]]:
     return [(amount, words.get(reason, reason)) for reason, amount in counted.most_common() if amount]
 
 
-def attempt_lines(
-    run: ExportRun, attempts: Iterable[ExportAttempt], *, see_detail: bool, now: datetime
-) -> list[AttemptLine]:
-    """The attempts, newest first; ``see_detail`` for people who may edit the connection (rule S12)."""
-    lines = [_attempt_line(run, attempt, see_detail, now) for attempt in attempts]
-    if run.state == RunState.FAILED and not any(line.cause for line in lines):
-        # refused before an attempt began: the run itself says why
-        lines.insert(0, _refusal_line(run, see_detail))
-    return lines
-
-
-def _attempt_line(run: ExportRun, attempt: ExportAttempt, see_detail: bool, now: datetime) -> AttemptLine:
-    outcome = attempt.outcome
-    took = duration(attempt.ended_at - attempt.started_at) if attempt.ended_at else ""
-    words: dict[str, Any] = {"number": attempt.number, "time": took}
-    kind, title = {
-        ExportAttempt.Outcome.RUNNING.value: ("run", _("Attempt %(number)d is running")),
-        ExportAttempt.Outcome.DONE.value: ("ok", _("Attempt %(number)d succeeded after %(time)s")),
-        ExportAttempt.Outcome.FAILED.value: ("bad", _("Attempt %(number)d failed after %(time)s")),
-        ExportAttempt.Outcome.LOST.value: ("bad", _("Attempt %(number)d was cut off: its worker was lost")),
-        ExportAttempt.Outcome.CANCELED.value: ("off", _("Attempt %(number)d was canceled after %(time)s")),
-    }[outcome]
-    note = ""
-    if outcome == ExportAttempt.Outcome.RUNNING:
-        note = _("For %(time)s") % {"time": duration(now - attempt.started_at)}
-    remedy = translated(attempt.remedy)
-    if attempt.next_at and run.is_retrying and attempt.number == run.attempt:
-        remedy = f"{remedy} {_next_attempt(attempt.next_at, now)}".strip()
-    elif run.state == RunState.FAILED and attempt.number == run.attempt:
-        remedy = f"{remedy} {who_helps(run)}".strip()
-    return AttemptLine(
-        kind=kind,
-        title=title % words,
-        note=note,
-        cause=translated(attempt.cause),
-        remedy=remedy,
-        detail=attempt.detail if see_detail else "",
-    )
-
-
-def _next_attempt(moment: datetime, now: datetime) -> str:
-    if moment <= now + timedelta(seconds=1):
-        return _("The next attempt starts as soon as a worker is free.")
-    return _("Next attempt: %(when)s.") % {"when": relative(moment, now).lower()}
-
-
-def _refusal_line(run: ExportRun, see_detail: bool) -> AttemptLine:
-    return AttemptLine(
-        kind="bad",
-        title=_("The run could not go on") if run.attempt else _("The run did not start"),
-        note="",
-        cause=translated(run.cause),
-        remedy=f"{translated(run.remedy)} {who_helps(run)}".strip(),
-        detail=run.detail if see_detail else "",
-    )
-
-
 def file_lines(run: ExportRun, tasks: Iterable[ExportTask]) -> list[FileLine]:
     """Every file written by the run (its ``tasks`` with their files)."""
     published = run.state in PUBLISHED
@@ -220,17 +149,3 @@ def _file_line(file: ExportFile, published: bool) -> FileLine:
         sha256=file.sha256,
         published=published,
     )
-
-
-def run_duration(run: ExportRun, now: datetime) -> str:
-    """How long the run took, or has taken so far."""
-    if run.started_at is None:
-        return ""
-    if run.finished_at:
-        return duration(run.finished_at - run.started_at)
-    return _("%(time)s so far") % {"time": duration(now - run.started_at)}
-
-
-def started_by(run: ExportRun) -> str:
-    """The person, or what started the run."""
-    return run.started_by_label or run.get_trigger_display()

@@ -14,7 +14,7 @@ from django_htmx.http import HttpResponseStopPolling
 
 from connections.models import Consent
 from connections.permissions import can_edit as can_edit_connections
-from connections_portal import web
+from connections_portal import run_words, web
 from connections_portal.errors import OperationError
 from connections_portal.models import Trigger
 from connections_portal.web import PortalRequest, role_required
@@ -23,7 +23,7 @@ from exports.forms import type_name
 from exports.models import Export, ExportRun
 from exports.operations.run import cancel_run, enqueue_run
 from exports.permissions import EDITING_ROLES, VIEWING_ROLES, NotAllowed, Rights
-from exports.status import of_run
+from exports.status import WORDING, of_run
 from exports.views.loading import load, load_run, load_to_change
 
 HISTORY = 10
@@ -104,12 +104,14 @@ def run_context(request: PortalRequest, export: Export, allowed: Rights, shown: 
         "run": shown,
         "status": of_run(shown, now),
         "type_name": type_name(shown.connection_type),
-        "started_by": story.started_by(shown),
-        "duration": story.run_duration(shown, now),
+        "started_by": run_words.started_by(shown),
+        "duration": run_words.run_duration(shown, now),
         "tasks": story.task_lines(shown, tasks, now),
         "done": story.done_phrase(tasks),
         "sums": story.sums(shown, tasks),
-        "attempts": story.attempt_lines(shown, shown.attempts.all(), see_detail=sees_connection, now=now),
+        "attempts": run_words.attempt_lines(
+            shown, shown.attempts.all(), WORDING, see_detail=sees_connection, now=now
+        ),
         "files": story.file_lines(shown, tasks),
         "folder": shown.final_folder if sees_connection else "",
         "consent": agreed(shown) if sees_connection else None,
@@ -130,8 +132,8 @@ def history_lines(runs: list[ExportRun]) -> list[dict[str, Any]]:
         {
             "run": run,
             "status": of_run(run, now),
-            "started_by": story.started_by(run),
-            "duration": story.run_duration(run, now),
+            "started_by": run_words.started_by(run),
+            "duration": run_words.run_duration(run, now),
         }
         for run in runs
     ]
