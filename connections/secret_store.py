@@ -188,6 +188,7 @@ def resolve(owner: Owner, *, purpose: str, actor: User | None, run: Run | None =
     secrets = in_effect(owner)
     if any(secret.target_digest != expected for secret in secrets):
         raise TargetChanged(_("The target has changed since the secret was typed. Type it again."))
+    of_run = {"run": str(run.uuid), "item": str(run.subject)} if run else {"run": ""}
     with transaction.atomic(durable=True):
         audit.record(
             "secret.used",
@@ -196,7 +197,7 @@ def resolve(owner: Owner, *, purpose: str, actor: User | None, run: Run | None =
             label=label_of(owner),
             purpose=purpose,
             fields=[secret.field for secret in secrets],
-            run=str(run.uuid) if run else "",
+            **of_run,  # type: ignore[arg-type]
         )
     resolved = Resolved({secret.field: _decrypt(secret) for secret in secrets})
     try:

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group
 from django.http import HttpRequest
 from django_tasks_db.models import DBTaskResult
 
-from connections_portal.audit import describe
+from connections_portal.audit_story import describe
 from connections_portal.models import AuditEntry, User
 
 # rights are given by the portal's own operations, the queue belongs to the workers

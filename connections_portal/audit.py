@@ -1,9 +1,10 @@
-"""The audit: one explicit call per operation, inside its transaction. Wording is produced when reading.
+"""The audit: one explicit call per operation, inside its transaction. ``audit_story`` words it when it is read.
 
 Details hold counts, field names, labels and identifiers; never a secret, never customer data. What is in use
 as a secret at the moment is masked in any case.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -14,12 +15,20 @@ from connections_portal.redaction import redact
 
 SYSTEM = "system"
 
+# What each action is called in lists and filters; audit_sentences.py has its sentence.
 WORDS = {
     "account.signed_in": _("signed in"),
-    "account.locked_out": _("was locked out after wrong passwords"),
+    "account.locked_out": _("locked out after wrong passwords"),
     "account.password_changed": _("changed their password"),
     "person.added": _("added the person"),
-    "person.changed": _("changed role, groups or access of"),
+    "person.removed": _("removed the person"),
+    "person.deactivated": _("deactivated the person"),
+    "person.activated": _("activated the person"),
+    "person.password_set": _("set another password for"),
+    "group.added": _("added the group"),
+    "group.changed": _("changed the group"),
+    "group.removed": _("removed the group"),
+    "person.changed": _("changed a person's role, groups or access"),
     "connection.verification_begun": _("began to verify the connection"),
     "connection.verified": _("verified a connection"),
     "connection.server_trusted": _("trusted a server's key"),
@@ -29,26 +38,45 @@ WORDS = {
     "connection.resumed": _("resumed the connection"),
     "connection.consent_withdrawn": _("withdrew the agreement for the connection"),
     "connection.shared": _("set who can use the connection"),
-    "connection.seen_as": _("looked at the connections that are offered to"),
+    "connection.seen_as": _("looked at what somebody is offered"),
     "connection.removed": _("removed the connection"),
     "connection.remove_refused": _("tried to remove the connection"),
-    "connection.tidied": _("deleted unfinished files of earlier runs at"),
+    "connection.restored": _("restored the connection"),
+    "connection.forgotten": _("forgot the removed connection"),
+    "connection.dependents_moved": _("moved what used the connection"),
+    "connection.tidied": _("deleted unfinished files of earlier runs"),
     "connection.needs_attention": _("marked the connection as needing attention"),
-    "secret.used": _("used the secrets of"),
+    "secret.used": _("used secrets"),
     "secret.key_rotated": _("rotated the key of stored secrets"),
-    "table.sample_viewed": _("looked at sample rows of"),
+    "table.sample_viewed": _("looked at sample rows"),
     "export.created": _("created the export"),
     "export.edited": _("edited the export"),
     "export.renamed": _("renamed the export"),
     "export.scheduled": _("set the schedule of the export"),
     "export.detached": _("detached the connection of the export"),
+    "export.detach_undone": _("undid detaching the connection of the export"),
     "export.attached": _("added a connection to the export"),
+    "export.moved": _("moved the export to another connection"),
     "export.taken_over": _("took over the export"),
     "export.removed": _("removed the export"),
-    "export.run_requested": _("started a run of"),
-    "export.run_canceled": _("canceled a run of"),
-    "export.run_finished": _("finished a run of"),
+    "export.run_requested": _("started a run of the export"),
+    "export.run_canceled": _("canceled a run of the export"),
+    "export.run_finished": _("finished a run of the export"),
+    "export.run_requeued": _("queued a lost run of the export again"),
+    "enrichment.created": _("created the enrichment"),
+    "enrichment.edited": _("edited the enrichment"),
+    "enrichment.activated": _("activated the enrichment"),
+    "enrichment.deactivated": _("deactivated the enrichment"),
+    "enrichment.deleted": _("deleted the enrichment"),
+    "enrichment.run_requested": _("started a run of the enrichment"),
+    "enrichment.run_canceled": _("canceled a run of the enrichment"),
+    "enrichment.run_finished": _("finished a run of the enrichment"),
+    "enrichment.run_requeued": _("queued a lost run of the enrichment again"),
+    "refresh.scheduled": _("set the schedule of the system refresh"),
+    "refresh.started": _("started the system refresh"),
+    "refresh.finished": _("finished the system refresh"),
     "access.refused": _("was refused"),
+    "audit.downloaded": _("downloaded the audit"),
 }
 
 
@@ -72,9 +100,29 @@ def record(
     ``action`` must be one of ``WORDS``; ``details`` must be JSON. Raises what the database raises: an action that
     cannot be recorded does not happen.
     """
+    entry = _entry(action, actor, target, refused=refused, label=label, details=details)
+    entry.save(force_insert=True)
+    return entry
+
+
+def record_each(action: str, targets: Iterable[tuple[Any, Mapping[str, Any]]], *, actor: User | None) -> None:
+    """Add an entry about each target, with its own details, as ``record`` does: for an operation on many at once."""
+    entries = [_entry(action, actor, target, details=details) for target, details in targets]
+    AuditEntry.objects.bulk_create(entries)
+
+
+def _entry(
+    action: str,
+    actor: User | None,
+    target: Any,
+    *,
+    refused: bool = False,
+    label: str = "",
+    details: Mapping[str, Any],
+) -> AuditEntry:
     if action not in WORDS:
         raise ValueError(f"unknown audit action {action!r}")
-    return AuditEntry.objects.create(
+    return AuditEntry(
         action=action,
         outcome=AuditEntry.Outcome.REFUSED if refused else AuditEntry.Outcome.DONE,
         actor_id=actor.pk if actor else None,
@@ -94,9 +142,3 @@ def _masked(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_masked(item) for item in value]
     return value if isinstance(value, int | float | bool | None) else redact(str(value))
-
-
-def describe(entry: AuditEntry) -> str:
-    """The entry as a sentence without its time: *Ana Weber set up the connection "Newsletter"*."""
-    words = WORDS.get(entry.action, entry.action)
-    return f"{entry.actor_label} {words} {entry.object_label}".strip()

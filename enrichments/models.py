@@ -100,6 +100,11 @@ class EnrichmentRun(Run):
     def __str__(self) -> str:
         return f"{self.enrichment} {self.queued_at:%Y-%m-%d %H:%M}"
 
+    @property
+    def subject(self) -> Enrichment:
+        """The enrichment."""
+        return self.enrichment
+
 
 class EnrichmentAttempt(Attempt):
     """One attempt of an enrichment's run."""

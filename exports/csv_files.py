@@ -5,8 +5,7 @@ doubled inside, NULL as nothing at all and the empty string as ``""``, ``true`` 
 ISO 8601 (``Z`` where the column knows its zone, no suffix where it does not), or nothing outside the years 1 to 9999,
 "infinity" among them, for which ISO 8601 has no form. RFC 4180 otherwise.
 
-A spreadsheet program takes text that begins with one of ``= + - @``, a tab or a line end for a formula; on request such
-text gets an apostrophe before it (rule S23; OWASP, CSV Injection).
+On request text that a spreadsheet program would take for a formula gets an apostrophe before it (``spreadsheets``).
 """
 
 import hashlib
@@ -22,14 +21,14 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from isal import igzip
 
+from connections_portal.spreadsheets import FORMULA, neutral
+
 MAX_FILES = 5
 ROWS_PER_FILE = 2_000_000
 MODEL = "model.json"
 # days since 1970 of 0001-01-01 and 9999-12-31
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 SECONDS_A_DAY = 86_400
-# RE2: ^ is where the text begins, not where a line does
-FORMULA = r"^[=+\-@\t\r\n]"
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 
 
@@ -78,7 +77,7 @@ class CsvEncoder:
     ) -> None:
         self.rows = 0
         self._escaped = formulas_escaped
-        names = [_escaped_name(name) if formulas_escaped else name for name in schema.names]
+        names = [neutral(name) if formulas_escaped else name for name in schema.names]
         self._schema = pa.schema(
             [pa.field(name, _written_type(kind)) for name, kind in zip(names, schema.types, strict=True)]
         )
@@ -172,10 +171,6 @@ def _escaped(column: pa.Array) -> pa.Array:
     if not pc.any(formulas).as_py():
         return column
     return pc.if_else(formulas, pc.binary_join_element_wise("'", column, ""), column)
-
-
-def _escaped_name(name: str) -> str:
-    return f"'{name}" if re.match(FORMULA, name) else name
 
 
 def _with_a_form(column: pa.Array) -> pa.Array:

@@ -152,6 +152,11 @@ class ExportRun(Run):
     def __str__(self) -> str:
         return f"{self.export} {self.queued_at:%Y-%m-%d %H:%M}"
 
+    @property
+    def subject(self) -> Export:
+        """The export."""
+        return self.export
+
 
 class TemporaryFolder(models.Model):
     """A folder of unfinished files at a destination, noted before it is made until it was seen gone.

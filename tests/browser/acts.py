@@ -114,6 +114,10 @@ def duplicate_in_list(page: Page, portal: Portal) -> None:
 # ---- connections ----
 
 
+def open_details(page: Page, portal: Portal) -> None:
+    page.locator("summary").first.click()
+
+
 def unfold(page: Page, portal: Portal) -> None:
     for summary in page.locator("summary").all():
         summary.click()

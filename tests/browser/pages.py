@@ -114,6 +114,14 @@ SETTINGS = {
     "see-as-somebody": Look("admin", CONNECTIONS + "see-as/?person={contributor}"),
 }
 
+AUDIT = {
+    "audit": Look("admin", "/settings/audit/"),
+    "audit-details": Look("admin", "/settings/audit/?action=secret.used", acts.open_details),
+    "audit-history": Look("admin", "/settings/audit/?object={connection}"),
+    "audit-nothing-found": Look("admin", "/settings/audit/?q=zzz"),
+    "audit-time-errors": Look("admin", "/settings/audit/?from=yesterday"),
+}
+
 DATA = {
     "tables": Look("contributor", "/data/tables/"),
     "table-sample": Look("contributor", "/data/tables/segment/high_value/?sample=1"),
@@ -170,7 +178,7 @@ DATA = {
     "toast": Look("contributor", EXPORTS, acts.duplicate_in_list, over=True),
 }
 
-PAGES = EMPTY | SIGNED_OUT | ACCOUNT | SETTINGS | DATA
+PAGES = EMPTY | SIGNED_OUT | ACCOUNT | SETTINGS | AUDIT | DATA
 
 
 def prepare(page: Page, portal: Portal) -> dict[str, str]:

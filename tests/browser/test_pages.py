@@ -16,6 +16,7 @@ NewContext = Callable[..., BrowserContext]
 # Addresses that answer GET and are no page that anybody looks at.
 NO_PAGE = {
     "health": "a word for machines",
+    "audit_download": "a file",
     "exports:run_status": "the moving part of a run's page; without htmx that page",
 }
 # What hides a control from everybody: it is in the window's width and not cut off by what is around it.
