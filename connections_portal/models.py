@@ -230,6 +230,11 @@ class Run(models.Model):
         ]
 
     @property
+    def subject(self) -> models.Model:
+        """What it is a run of."""
+        raise NotImplementedError
+
+    @property
     def is_active(self) -> bool:
         """Whether the run has not ended yet."""
         return self.state in ACTIVE_STATES
