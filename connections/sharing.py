@@ -13,6 +13,7 @@ from connections.models import (
     ConnectionUserObjectPermission,
 )
 from connections.permissions import USE
+from connections_portal import roles
 from connections_portal.models import User
 from connections_portal.roles import Role
 
@@ -88,3 +89,9 @@ def contributors_with(grants: Grants) -> dict[int, User]:
 def members_of(groups: Collection[int]) -> QuerySet[User, int]:
     """Ids of everybody in one of these groups."""
     return User.objects.filter(groups__in=groups).order_by().values_list("pk", flat=True)
+
+
+def people_with_use(connection: Connection) -> QuerySet[User]:
+    """Everybody who may use the connection now: administrators, and the contributors with a grant (rule S10)."""
+    contributors = contributors_with(granted(connection))
+    return User.objects.filter(Q(pk__in=roles.administrators().values("pk")) | Q(pk__in=list(contributors)))

@@ -12,11 +12,14 @@ from django.utils.translation import ngettext
 
 from connections.dependents import Dependent, Kind, Withdrawal
 from connections.models import Connection
-from connections_portal.models import ACTIVE_STATES, LEASED_STATES, User
+from connections_portal.models import LEASED_STATES, User
+from exports import settle
 from exports.models import Export, ExportRun, ExportSchedule, ScheduleKind
 from exports.operations.edit import set_next_run
 from exports.operations.responsible import answer_for, turn_off
-from exports.operations.run import cancel_active_runs
+from exports.operations.settle import cancel_all
+from exports.operations.settle import settle as settle_removal
+from exports.operations.settle import unfit as unfit_for
 
 # What the question before access is withdrawn reads of each export.
 CONCERNED = ("uuid", "name", "version", "responsible_id", "schedule__kind")
@@ -55,11 +58,7 @@ def _list_url(connection: Connection) -> str:
 
 
 def _interrupt(connection: Connection, actor: User) -> int:
-    running = Export.objects.filter(connection=connection, runs__state__in=ACTIVE_STATES).distinct()
-    exports = list(running)
-    for export in exports:
-        cancel_active_runs(export=export, actor=actor)
-    return len(exports)
+    return cancel_all(Export.objects.filter(connection=connection), actor=actor)
 
 
 def _hold(connection: Connection) -> int:
@@ -155,4 +154,13 @@ KIND = Kind(
     running=_running,
     withdrawn=_withdrawn,
     settle_withdrawal=_settle_withdrawal,
+    icon="arrow_export",
+    blocking=settle.blocking,
+    loose=lambda connection, user: [],  # an export runs or is detached: each one blocks
+    lock=settle.lock,
+    marks=settle.marks,
+    choices=settle.choices,
+    unfit=unfit_for,
+    settle=settle_removal,
+    let_go=lambda connection, actor: 0,
 )
