@@ -14,6 +14,7 @@ from connections.models import Access
 from connections.sharing import Grants, grantable_groups, grantable_people
 from connections_portal.models import User
 from connections_portal.names import search_words
+from connections_portal.people_listing import search_people
 
 # So many are shown at once; more are found by typing more of the name.
 MOST = 20
@@ -122,18 +123,6 @@ def keys_of(grants: Grants) -> list[str]:
         *(f"person:{pk}" for pk in sorted(grants.people)),
         *(f"group:{pk}" for pk in sorted(grants.groups)),
     ]
-
-
-def search_people(people: QuerySet[User], words: str) -> QuerySet[User]:
-    """Those whose name, user name or address holds every word."""
-    for word in words.split():
-        people = people.filter(
-            Q(first_name__icontains=word)
-            | Q(last_name__icontains=word)
-            | Q(username__icontains=word)
-            | Q(email__icontains=word)
-        )
-    return people
 
 
 def person_note(person: User) -> str:

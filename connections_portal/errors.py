@@ -19,6 +19,12 @@ class OperationError(Exception):
         self.url = url
 
 
+class NotAllowed(OperationError):
+    """The person lacks the right; it may have been withdrawn since the page was made."""
+
+    status = 403
+
+
 class Stale(OperationError):
     """Somebody else changed the object since the page was made."""
 

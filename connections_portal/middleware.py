@@ -6,10 +6,12 @@ from collections.abc import Callable
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 
 from connections_portal.models import User
+from connections_portal.web import go_to
 
 
 class PortalMiddleware:
@@ -27,10 +29,18 @@ class PortalMiddleware:
         except (zoneinfo.ZoneInfoNotFoundError, ValueError):
             timezone.activate("UTC")
         try:
-            response = self.get_response(request)
+            response = self._choose_password_first(request) or self.get_response(request)
         finally:
             timezone.deactivate()
         return self._finish(request, response)
+
+    def _choose_password_first(self, request: HttpRequest) -> HttpResponse | None:
+        """To the page of the password, for somebody whose password was chosen by somebody else; None for all others."""
+        if not isinstance(request.user, User) or not request.user.must_change_password:
+            return None
+        if request.path in {reverse(name) for name in ("password_change", "sign_out", "theme", "health")}:
+            return None
+        return go_to(request, reverse("password_change"))
 
     def _finish(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         is_htmx = request.headers.get("HX-Request") == "true"

@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from connections_portal import first_password
+
 
 class User(AbstractUser):
     """A person. Their role is the group they are in (roles.py)."""
@@ -18,6 +20,17 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username
+
+    @property
+    def must_change_password(self) -> bool:
+        """Whether somebody else chose the password, so that another one has to be chosen before anything else."""
+        return first_password.is_first(self.password)
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether this is the password; a first one stays one until it is changed."""
+        if raw_password is not None and self.must_change_password:
+            return first_password.is_correct(raw_password, self.password)
+        return super().check_password(raw_password)
 
 
 class AuditEntry(models.Model):

@@ -32,6 +32,18 @@ class SignInForm(AuthenticationForm):
     }
 
 
+class ChangePasswordForm(PasswordChangeForm):
+    """The old password and a new one, which is another one."""
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse the old password as the new one: whoever made it still knows it."""
+        cleaned = super().clean() or {}
+        new = cleaned.get("new_password1")
+        if new and new == cleaned.get("old_password"):
+            self.add_error("new_password1", _("Choose a password that is not the one you have."))
+        return cleaned
+
+
 @login_not_required
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "POST"])
@@ -70,7 +82,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def change_password(request: PortalRequest) -> HttpResponse:
     """Change one's own password; other sessions of the person end with it."""
-    form: forms.Form = PasswordChangeForm(request.user, request.POST or None)
+    form: forms.Form = ChangePasswordForm(request.user, request.POST or None)
     if request.method == "POST":
         if form.is_valid():
             user = form.save()  # type: ignore[attr-defined]

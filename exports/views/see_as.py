@@ -8,11 +8,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from connections.models import Connection, State
-from connections.picker import person_note, search_people
+from connections.picker import person_note
 from connections.sharing import grantable_people
 from connections_portal import audit
 from connections_portal.models import User
 from connections_portal.names import search_words
+from connections_portal.people_listing import search_people
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, paginate, role_required
 from exports.forms import ExportForm
