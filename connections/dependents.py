@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
 from operator import add
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Expression, Value
@@ -91,6 +92,21 @@ class Blockers:
     items: Sequence[Blocker]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """What one kind does with a connection: ``runs`` that ended and ``rows`` moved since a moment, the ``last_run``
+    ever (its end) and how it ended, what runs next by itself, and how many ``people`` are in all its segments and
+    data sets, a person once per segment; None where one of them is not known.
+    """
+
+    runs: int
+    rows: int
+    last_run: datetime | None
+    last_status: str
+    next_run: datetime | None
+    people: int | None
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of dependent. ``count`` maps ids of connections to numbers, ``find`` lists those of one connection;
@@ -114,15 +130,20 @@ class Kind:
     others. ``lock`` locks every dependent of the connection for the rest of the caller's transaction, in the order of
     their ids; ``marks`` maps ids of connections to identifier and version of every dependent, blocking or loose, by
     one query (connections without any are absent). ``choices`` are what is offered for a blocker, the gentlest first.
-    ``unfit`` says of those that cannot move from the first connection to the second why not (*Move to* is not
-    offered then); that the second is of the same type, ready and open to the actor is seen to here
-    (``move_targets``).
+    ``unfit`` says, by the id of each connection of the second argument, which cannot move there from the first one, and
+    why not (*Move to* is not offered then); that they are of the same type, ready and open to the actor is seen to
+    elsewhere (``operations.remove.move_targets``).
 
     The last two run inside the caller's transaction, after ``lock``, by a number of queries that does not depend on
     how many there are, and write one audit row for each dependent. ``settle`` carries out one choice (its ``key``)
     for the blockers with these uuids, None for all that still block; the third argument is where they move to, else
     None. Runs under way are canceled first. It returns how many it touched and raises FinishingRun, or OperationError
     for one that is ``unfit``. ``let_go`` takes the connection from the loose ones and returns how many there were.
+
+    ``use`` says what has gone over a connection since a moment, and to whom. ``under_way`` lists the runs that
+    ``interrupt`` would cancel, by the names of what they are runs of. *Undo* of a withdrawal: ``remember`` gives as
+    JSON, before ``settle_withdrawal`` and with its people, what ``bring_back`` needs inside the transaction that undoes
+    it; it returns how many were changed since and stay as they are. A kind that hangs on no one's right has neither.
     """
 
     key: str
@@ -146,9 +167,13 @@ class Kind:
     lock: Callable[[Connection], None]
     marks: Callable[[Iterable[int]], Mapping[int, Sequence[tuple[UUID, int]]]]
     choices: Callable[[], Sequence[Choice]]
-    unfit: Callable[[Connection, Connection], Mapping[UUID, str]]
+    unfit: Callable[[Connection, Sequence[Connection]], Mapping[int, Mapping[UUID, str]]]
     settle: Callable[[Connection, Collection[UUID] | None, str, Connection | None, User], int]
     let_go: Callable[[Connection, User], int]
+    use: Callable[[Connection, datetime], Use]
+    under_way: Callable[[Connection], list[Dependent]]
+    remember: Callable[[Connection, Sequence[User]], list[Any]] = lambda connection, losing: []
+    bring_back: Callable[[Connection, list[Any], User, datetime], int] = lambda *_arguments: 0
 
 
 _kinds: dict[str, Kind] = {}
@@ -215,3 +240,22 @@ def settle_withdrawals(
 ) -> list[UUID]:
     """Let everything that loses its responsible person go on under ``actor``, or turn its schedules off."""
     return [uuid for kind in kinds() for uuid in kind.settle_withdrawal(connection, losing, keep, actor)]
+
+
+def remember_all(connection: Connection, losing: Sequence[User]) -> dict[str, list[Any]]:
+    """What ``bring_back_all`` needs, by kind; kinds that remember nothing are absent."""
+    found = {kind.key: kind.remember(connection, losing) for kind in kinds()} if losing else {}
+    return {key: memory for key, memory in found.items() if memory}
+
+
+def bring_back_all(
+    connection: Connection, memories: Mapping[str, list[Any]], *, actor: User, now: datetime
+) -> int:
+    """Put back what a withdrawal has settled; returns how many were changed since and stay as they are."""
+    return sum(kind.bring_back(connection, memories.get(kind.key, []), actor, now) for kind in kinds())
+
+
+def blocked_by(connection: Connection, user: User) -> list[str]:
+    """The phrases of what stops the removal of the connection: *3 exports*, *1 enrichment*; loose ones do not."""
+    totals = ((kind, kind.blocking(connection, user, 0).total) for kind in kinds())
+    return [kind.phrase(number) for kind, number in totals if number]

@@ -4,7 +4,8 @@ Everything here runs inside the caller's transaction, with the connections locke
 hundreds of exports as for one. One audit row is written for each export.
 """
 
-from collections.abc import Callable, Collection, Mapping
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -79,10 +80,22 @@ def cancel_all(exports: QuerySet[Export], *, actor: User) -> int:
     return len(canceled)
 
 
-def unfit(connection: Connection, target: Connection) -> dict[UUID, str]:
-    """The exports on ``connection`` that cannot go on over ``target``, and why not."""
-    exports = Export.objects.filter(connection=connection).only("uuid", "type_key", "options")
-    return {export.uuid: reason for export in exports if (reason := _why_unfit(export, target))}
+def unfit(connection: Connection, targets: Sequence[Connection]) -> dict[int, dict[UUID, str]]:
+    """By id of each target the exports on ``connection`` that cannot go on over it, and why not."""
+    exports = list(Export.objects.filter(connection=connection).only("uuid", "type_key", "options"))
+    return {target.pk: _unfit(exports, target) for target in targets}
+
+
+def _unfit(exports: Iterable[Export], target: Connection) -> dict[UUID, str]:
+    known: dict[str, str] = {}  # most exports of a connection answer its options alike
+    found: dict[UUID, str] = {}
+    for export in exports:
+        answers = json.dumps([export.type_key, export.options], sort_keys=True)
+        if answers not in known:
+            known[answers] = _why_unfit(export, target)
+        if known[answers]:
+            found[export.uuid] = known[answers]
+    return found
 
 
 def _why_unfit(export: Export, target: Connection) -> str:
@@ -96,8 +109,9 @@ def _why_unfit(export: Export, target: Connection) -> str:
 
 
 def _require_fitting(exports: list[Export], target: Connection) -> None:
+    wrong = _unfit(exports, target)
     for export in exports:
-        if reason := _why_unfit(export, target):
+        if reason := wrong.get(export.uuid):
             raise OperationError(
                 _("%(export)s cannot move to %(connection)s: %(reason)s")
                 % {"export": export.name, "connection": target.name, "reason": reason}
