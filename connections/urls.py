@@ -17,6 +17,7 @@ urlpatterns = [
     path("<uuid:uuid>/edit/", edit.edit, name="edit"),
     path("<uuid:uuid>/pause/", edit.pause, name="pause"),
     path("<uuid:uuid>/withdraw/", edit.withdraw, name="withdraw"),
+    path("undo/share/", share.undo_sharing, name="undo_share"),
     path("<uuid:uuid>/share/", share.share, name="share"),
     path("<uuid:uuid>/remove/", remove.remove, name="remove"),
     path("<slug:tab>/remove/", remove.remove_several, name="remove_several"),

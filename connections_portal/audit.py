@@ -37,6 +37,8 @@ WORDS = {
     "connection.paused": _("paused the connection"),
     "connection.resumed": _("resumed the connection"),
     "connection.consent_withdrawn": _("withdrew the agreement for the connection"),
+    "connection.share_undone": _("undid a change of who can use the connection"),
+    "connection.stopped": _("stopped everything on the connection"),
     "connection.shared": _("set who can use the connection"),
     "connection.seen_as": _("looked at what somebody is offered"),
     "connection.removed": _("removed the connection"),

@@ -303,6 +303,8 @@ SENTENCES: dict[str, str | Promise | Writer] = {
         gettext_lazy('%(actor)s withdrew the agreement to the privacy terms of "%(object)s"')
     ),
     "connection.shared": _shared,
+    "connection.share_undone": gettext_lazy('%(actor)s gave "%(object)s" back the access that it had (Undo)'),
+    "connection.stopped": _canceling(gettext_lazy('%(actor)s stopped everything on "%(object)s"')),
     "connection.seen_as": gettext_lazy("%(actor)s looked at the connections that %(object)s is offered"),
     "connection.removed": gettext_lazy('%(actor)s removed "%(object)s"'),
     "connection.remove_refused": _remove_refused,

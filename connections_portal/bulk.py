@@ -6,15 +6,15 @@ changes nothing; the second post, with ``confirmed``, does it, row by row, under
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from connections_portal import web
+from connections_portal import undo, web
 from connections_portal.errors import OperationError
 
 MOST = 200
@@ -38,15 +38,15 @@ class Outcome:
     left_out: list[LeftOut] = field(default_factory=list)
 
 
-def selected(request: HttpRequest) -> list[UUID]:
-    """The ticked rows, each once; what is no identifier is passed over.
+def selected(request: HttpRequest, *, key: Callable[[str], Any] = UUID) -> list[Any]:
+    """The ticked rows, each once; what is no identifier (``key`` raises ValueError) is passed over.
 
     Raises OperationError when nothing is ticked, and for more than ``MOST`` rows.
     """
-    chosen: dict[UUID, None] = {}
+    chosen: dict[Any, None] = {}
     for text in request.POST.getlist("selected"):
         try:
-            chosen[UUID(text)] = None
+            chosen[key(text)] = None
         except ValueError:
             continue
     if not chosen:
@@ -54,6 +54,13 @@ def selected(request: HttpRequest) -> list[UUID]:
     if len(chosen) > MOST:
         raise OperationError(_("At most %(most)d rows can be selected at once.") % {"most": MOST})
     return list(chosen)
+
+
+def number(text: str) -> int:
+    """The identifier of a row that has no ``uuid``, as a ``key``. Raises ValueError."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError(text)
+    return int(text)
 
 
 def is_confirmed(request: HttpRequest) -> bool:
@@ -85,9 +92,10 @@ def ask(
     danger: bool = False,
     fields: str = "",
     status: int = 200,
+    key: Callable[[Any], object] = attrgetter("uuid"),
     **context: Any,
 ) -> HttpResponse:
-    """The dialog before the command: what happens to ``rows`` (with ``uuid``), and who is left out, why.
+    """The dialog before the command: what happens to ``rows`` (told apart by ``key``), and who is left out, why.
 
     ``fields`` is a template with further fields of the form, which reads ``context``. Without any row only *Close* is
     offered.
@@ -102,7 +110,7 @@ def ask(
             "sentences": sentences if rows else [],
             "names": names[:NAMED],
             "more": max(0, len(names) - NAMED),
-            "selected": [row.uuid for row in rows],
+            "selected": [str(key(row)) for row in rows],
             "left_out": left_out,
             "left_out_title": left_out_phrase(len(left_out)),
             "button": button,
@@ -120,15 +128,25 @@ def refuse(request: HttpRequest, *, title: str, error: str, list_url: str) -> Ht
 
 
 def finish(
-    request: HttpRequest, outcome: Outcome, *, title: str, success: str, list_url: str
+    request: HttpRequest,
+    outcome: Outcome,
+    *,
+    title: str,
+    success: str,
+    list_url: str,
+    undoing: undo.Offer | None = None,
 ) -> HttpResponse:
-    """Back to the list with ``success`` when all was done, else the dialog with what was not, and why."""
+    """Back to the list with ``success`` when all was done, else the dialog with what was not, and why.
+
+    With ``undoing`` what was done can be undone from there.
+    """
     if not outcome.left_out:
-        messages.success(request, success)
+        undo.announce(request, success, undoing)
         return web.back_to_list(request, list_url)
     context = {
         "title": title,
         "success": success if outcome.done else "",
+        "undo": undoing,
         "left_out": outcome.left_out,
         "left_out_title": left_out_phrase(len(outcome.left_out)),
     }

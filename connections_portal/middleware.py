@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.template.context_processors import csrf
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -75,5 +76,5 @@ def _with_toasts(request: HttpRequest, response: HttpResponse) -> HttpResponse:
         response.status_code = 200
         response["HX-Retarget"] = "#toast-inbox"
         response["HX-Reswap"] = "beforeend"
-    response.write(render_to_string("_toasts.html", {"toasts": toasts, "alone": alone}))
+    response.write(render_to_string("_toasts.html", {"toasts": toasts, "alone": alone, **csrf(request)}))
     return response

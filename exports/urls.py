@@ -13,6 +13,7 @@ from exports.views import (
     responsible,
     run_all,
     runs,
+    undo,
     waiting,
 )
 
@@ -24,6 +25,7 @@ urlpatterns = [
     path("run-all/", run_all.run_all, name="run_all"),
     path("waiting/", waiting.waiting, name="waiting"),
     path("waiting/<slug:type_key>/", waiting.attach_waiting, name="attach_waiting"),
+    path("undo/", undo.detach, name="undo_detach"),
     path("bulk/run/", bulk.run, name="bulk_run"),
     path("bulk/schedule/", bulk.schedule, name="bulk_schedule"),
     path("bulk/detach/", bulk.detach, name="bulk_detach"),

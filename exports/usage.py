@@ -13,10 +13,10 @@ from django.utils.translation import ngettext
 from connections.dependents import Dependent, Kind, Withdrawal
 from connections.models import Connection
 from connections_portal.models import LEASED_STATES, User
-from exports import settle
+from exports import settle, use
 from exports.models import Export, ExportRun, ExportSchedule, ScheduleKind
 from exports.operations.edit import set_next_run
-from exports.operations.responsible import answer_for, turn_off
+from exports.operations.responsible import answer_for, bring_back, remember, turn_off
 from exports.operations.settle import cancel_all
 from exports.operations.settle import settle as settle_removal
 from exports.operations.settle import unfit as unfit_for
@@ -163,4 +163,8 @@ KIND = Kind(
     unfit=unfit_for,
     settle=settle_removal,
     let_go=lambda connection, actor: 0,
+    use=use.use,
+    under_way=use.under_way,
+    remember=remember,
+    bring_back=bring_back,
 )

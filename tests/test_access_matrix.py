@@ -50,6 +50,7 @@ MATRIX: dict[str, tuple[str, str]] = {
     "connections:edit": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
     "connections:pause": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
     "connections:withdraw": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
+    "connections:undo_share": ("302 - - - - - -", "302 403 403 403 403 403 403"),
     "connections:share": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
     "audit": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "audit_download": ("302 403 403 403 403 403 200", "302 - - - - - -"),
@@ -61,6 +62,7 @@ MATRIX: dict[str, tuple[str, str]] = {
     "exports:detail": ("302 403 200 200 200 403 200", "302 - - - - - -"),
     "exports:edit": ("302 403 200 200 200 403 200", "302 403 403 422 403 403 422"),
     "exports:run_all": ("302 403 403 200 200 403 200", "302 403 403 303 303 403 303"),
+    "exports:undo_detach": ("302 - - - - - -", "302 403 403 403 403 403 403"),
     "exports:waiting": ("302 403 403 200 200 403 200", "302 - - - - - -"),
     "exports:attach_waiting": ("302 403 403 200 200 403 200", "302 403 403 422 422 403 422"),
     "exports:bulk_run": ("302 - - - - - -", "302 403 403 422 422 403 422"),
@@ -84,6 +86,7 @@ MATRIX: dict[str, tuple[str, str]] = {
 EXPORT_LISTS = {
     "exports:list", "exports:create", "exports:run_all", "exports:bulk_run", "exports:bulk_schedule",
     "exports:bulk_detach", "exports:bulk_remove", "exports:waiting", "exports:attach_waiting",
+    "exports:undo_detach",
 }  # fmt: skip
 
 # The Django admin: support staff read; nobody writes, not even an administrator's account without is_staff.

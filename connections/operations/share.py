@@ -18,9 +18,20 @@ from connections.sharing import Grants, contributors_with, granted, set_grants
 from connections_portal import audit
 from connections_portal.errors import OperationError
 from connections_portal.models import User
+from connections_portal.undo import Item
 
+# A change of access on which more than so many things hang is not offered to be undone: the token would be too long.
+MOST_REMEMBERED = 200
 # Characters of each half of an impact's token.
 HALF = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """The connection as it is shared now, and what undoes it: None where nothing changed, or too much hangs on it."""
+
+    connection: Connection
+    undo: Item | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +75,7 @@ def share_connection(
     impact: str = "",
     keep: bool = True,
     actor: User,
-) -> Connection:
+) -> Shared:
     """Set who can use the connection, from the page that showed ``version``; running runs are not touched (rule S4).
 
     ``people`` and ``groups`` count with *Specific people* only. Where somebody loses the right to something in use,
@@ -82,7 +93,7 @@ def share_connection(
             access=access, people=frozenset(p.pk for p in people), groups=frozenset(g.pk for g in groups)
         )
         if before == after:
-            return locked
+            return Shared(connection=locked)
         had, has = contributors_with(before), contributors_with(after)
         gained = [person for pk, person in has.items() if pk not in had]
         losing = [person for pk, person in had.items() if pk not in has]
@@ -90,6 +101,7 @@ def share_connection(
         if now.withdrawals and impact != now.token:
             raise AccessWithdrawn(now, seen=impact)
         keep = keep or not now.asks
+        memories = dependents.remember_all(locked, losing)
         settled = dependents.settle_withdrawals(locked, losing, keep=keep, actor=actor)
         locked.access, locked.updated_by = access, actor
         locked.version += 1
@@ -105,7 +117,19 @@ def share_connection(
         if settled:
             details |= {"kept_running" if keep else "schedules_off": [str(uuid) for uuid in settled]}
         audit.record("connection.shared", actor=actor, target=locked, **details)
-        return locked
+        return Shared(connection=locked, undo=_to_undo(locked, before, memories))
+
+
+def _to_undo(connection: Connection, before: Grants, memories: dict[str, list[Any]]) -> Item | None:
+    if sum(map(len, memories.values())) > MOST_REMEMBERED:
+        return None
+    state = {
+        "access": before.access.value,
+        "people": sorted(before.people),
+        "groups": sorted(before.groups),
+        "memories": memories,
+    }
+    return Item(uuid=connection.uuid, version=connection.version, before=state)
 
 
 def impact_of(connection: Connection, losing: Sequence[User], choice: Grants) -> Impact:

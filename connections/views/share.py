@@ -8,21 +8,25 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_POST
 
 from connections import connectors
 from connections.models import Access, Connection
 from connections.operations.remove import removed_type
 from connections.operations.share import AccessWithdrawn, Impact, share_connection
+from connections.operations.undo_share import undo_share
 from connections.share_form import ShareForm
 from connections.sharing import granted
 from connections.views.lists import type_of, who_has_access
-from connections_portal.errors import Stale
+from connections_portal import undo
+from connections_portal.errors import OperationError, Stale
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, go_to, page_or_fragment, role_required, version_in
 
 # So many exports are named before a link leads to all of them.
 NAMED = 8
+SHARE = "connections.share"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -55,7 +59,7 @@ def _connection(request: PortalRequest, uuid: UUID) -> Connection:
 
 def _save(request: PortalRequest, connection: Connection, form: ShareForm) -> HttpResponse:
     try:
-        share_connection(
+        shared = share_connection(
             connection=connection,
             version=version_in(request.POST.get("version", "")),
             access=Access(form.cleaned_data["access"]),
@@ -76,8 +80,43 @@ def _save(request: PortalRequest, connection: Connection, form: ShareForm) -> Ht
         form = ShareForm(fresh, request.POST)
         form.add_error(None, refused.message)
         return _page(request, fresh, form, status=refused.status, stale=True)
-    messages.success(request, _("Who can use %(name)s is saved.") % {"name": connection.name})
+    done = _("Who can use %(name)s is saved.") % {"name": connection.name}
+    undo.announce(request, done, _offer(request, shared.undo))
     return go_to(request, reverse("connections:detail", args=[connection.uuid]))
+
+
+def _offer(request: PortalRequest, item: undo.Item | None) -> undo.Offer | None:
+    """The button that gives the earlier access back; None where there is nothing to undo."""
+    if item is None:
+        return None
+    return undo.offer(SHARE, actor=request.user, url=reverse("connections:undo_share"), items=[item])
+
+
+@require_POST
+@role_required(Role.ADMINISTRATOR)
+def undo_sharing(request: PortalRequest) -> HttpResponse:
+    """*Undo* after a change of who can use a connection; nothing when it is too late."""
+    back = reverse("connections:exports")
+    try:
+        (item,) = undo.sent(request, SHARE)
+    except OperationError as refusal:
+        return undo.refuse(request, refusal, name="", back=back)
+    connection = Connection.objects.editable_by(request.user).filter(uuid=item.uuid).first()
+    if connection is not None:
+        back = reverse("connections:detail", args=[connection.uuid])
+    try:
+        undone = undo_share(item=item, actor=request.user)
+    except OperationError as refusal:
+        return undo.refuse(request, refusal, name=str(connection or ""), back=back)
+    done = _("Who can use %(name)s is as it was.") % {"name": undone.connection.name}
+    if undone.missed:
+        done += " " + ngettext(
+            "%(n)d item was changed since and stays as it is.",
+            "%(n)d items were changed since and stay as they are.",
+            undone.missed,
+        ) % {"n": undone.missed}
+    messages.success(request, done)
+    return go_to(request, back)
 
 
 def _page(

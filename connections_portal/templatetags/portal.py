@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, ngettext_lazy
 
-from connections_portal import icons
+from connections_portal import icons, undo
 
 register = template.Library()
 
@@ -54,6 +54,12 @@ _UNITS = (
         ngettext_lazy("In %d year", "In %d years"),
     ),
 )
+
+
+@register.filter
+def undo_of(message: Any) -> undo.Offer | None:
+    """The button *Undo* that belongs to a message, if it has one."""
+    return undo.offered_by(message)
 
 
 @register.simple_tag

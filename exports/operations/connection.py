@@ -1,15 +1,18 @@
-"""*Detach connection* and *Add connection*."""
+"""*Detach connection*, its *Undo*, and *Add connection*."""
 
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from connections.models import Connection
+from connections.permissions import can_use
 from connections_portal import audit
-from connections_portal.errors import OperationError
+from connections_portal.errors import OperationError, Stale
 from connections_portal.models import User
+from connections_portal.undo import CannotUndo, Item
 from exports.models import Export, ExportSchedule
 from exports.operations.edit import is_ready_for, lock, lock_connection, set_next_run
 from exports.operations.run import cancel_active_runs, lock_export
@@ -36,6 +39,49 @@ def detach_connection(*, export: Export, actor: User) -> Export:
         ExportSchedule.objects.filter(export=locked).update(next_at=None)
         audit.record("export.detached", actor=actor, target=locked, type=locked.type_key, connection=name)
         return locked
+
+
+def to_undo(before: Export, after: Export) -> Item | None:
+    """What undoes a detachment, from the export as it was shown and as it is; None if it was changed in between."""
+    if before.connection is None or after.version != before.version + 1:
+        return None
+    return Item(uuid=after.uuid, version=after.version, before={"connection": str(before.connection.uuid)})
+
+
+def undo_detach(*, item: Item, actor: User, now: datetime | None = None) -> Export:
+    """Put the export's connection back; it is as it was, and its schedule counts again from ``now`` on.
+
+    A run that was canceled stays so, and nothing is caught up. Raises Stale when the export was changed since or
+    removed, CannotUndo when the connection was removed or ``actor`` may not use it any more, and NotAllowed.
+    """
+    with transaction.atomic():
+        # the connection first, as everywhere: nobody waits for each other
+        connections = Connection.objects.select_for_update()
+        connection = connections.filter(uuid=UUID(item.before["connection"])).first()
+        found = Export.objects.filter(uuid=item.uuid).first()
+        if found is None:
+            raise Stale(_("The export was removed meanwhile."))
+        export = lock(found)
+        if export.version != item.version:
+            raise Stale(_("The export was changed since. Nothing was undone."))
+        if connection is None:
+            raise CannotUndo(_("The connection was removed meanwhile. Nothing was undone."))
+        if not can_use(actor, connection):
+            raise CannotUndo(_("You may not use the connection any more. Nothing was undone."))
+        require_edit(actor, export)
+        export.connection = connection
+        export.updated_by = actor
+        export.version += 1
+        export.save()
+        set_next_run(export, now or timezone.now())
+        audit.record(
+            "export.detach_undone",
+            actor=actor,
+            target=export,
+            type=export.type_key,
+            connection=connection.name,
+        )
+        return export
 
 
 def attach_connection(

@@ -1,5 +1,8 @@
 """Whose right an export runs by: *Take over*, and what withdrawing access does to exports (rule S11)."""
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -7,12 +10,13 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from connections.models import Connection
 from connections.permissions import can_use
 from connections_portal import audit
 from connections_portal.errors import OperationError
 from connections_portal.models import User
 from exports.models import Export, ExportSchedule, ScheduleKind
-from exports.operations.edit import changed_since, lock
+from exports.operations.edit import changed_since, lock, set_next_run
 from exports.permissions import NotAllowed, may_run
 
 
@@ -61,6 +65,36 @@ def turn_off(exports: QuerySet[Export], *, actor: User) -> list[UUID]:
     )
     _write(found, updated_by=actor)
     return [uuid for _pk, uuid in found]
+
+
+def remember(connection: Connection, losing: Sequence[User]) -> list[list[Any]]:
+    """Before one of the two: what ``bring_back`` needs of the exports that these people answer for, as JSON."""
+    left = Export.objects.filter(connection=connection, responsible__in=losing).order_by("pk")
+    rows = left.values_list("uuid", "version", "responsible", "schedule__kind")
+    return [[uuid.hex, version, person, kind] for uuid, version, person, kind in rows]
+
+
+def bring_back(connection: Connection, memory: Sequence[Sequence[Any]], actor: User, now: datetime) -> int:
+    """Undo one of the two, inside the caller's transaction and audit; schedules count from ``now``, without catch-up.
+
+    An export that was changed since stays as it is; returns how many those are.
+    """
+    remembered = {UUID(hex=key): rest for key, *rest in memory}
+    exports = Export.objects.select_for_update(of=("self",)).select_related("schedule", "connection")
+    missed = 0
+    for export in exports.filter(uuid__in=remembered, connection=connection).order_by("pk"):
+        version, person, kind = remembered[export.uuid]
+        if export.version == version:
+            continue  # it was left alone
+        if export.version != version + 1:
+            missed += 1
+            continue
+        ExportSchedule.objects.filter(export=export).update(kind=kind)
+        export.schedule.kind = kind
+        responsible = User.objects.filter(pk=person).first()
+        _write([(export.pk, export.uuid)], responsible=responsible, updated_by=actor)
+        set_next_run(export, now)
+    return missed
 
 
 def _write(found: list[tuple[int, UUID]], **columns: object) -> None:

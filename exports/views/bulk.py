@@ -16,20 +16,24 @@ from connections.models import State
 from connections_portal import bulk, web
 from connections_portal.errors import OperationError
 from connections_portal.models import ACTIVE_STATES, Trigger
+from connections_portal.undo import Item, Offer
 from connections_portal.web import PortalRequest, role_required
 from exports.form_schedule import ScheduleForm, stored_schedule
 from exports.models import Export, ExportRun, ScheduleKind
-from exports.operations.connection import detach_connection
+from exports.operations.connection import detach_connection, to_undo
 from exports.operations.edit import Timing
 from exports.operations.remove import remove_export
 from exports.operations.run import enqueue_run
 from exports.operations.schedule import set_schedule
 from exports.permissions import EDITING_ROLES, with_edit_right
+from exports.views.undo import offer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What a bulk command says and does. ``why_not`` gives the reason that leaves an export out, or nothing."""
+    """What a bulk command says and does. ``why_not`` gives the reason that leaves an export out, or nothing;
+    ``undoing`` the button *Undo* for what was done.
+    """
 
     title: str
     sentences: Sequence[str]
@@ -37,6 +41,7 @@ class Command:
     success: Callable[[int], str]
     operation: Callable[[Export], object]
     why_not: Callable[[Export], str] = lambda export: ""
+    undoing: Callable[[], Offer | None] = lambda: None
     danger: bool = False
 
 
@@ -89,6 +94,11 @@ def schedule(request: PortalRequest) -> HttpResponse:
 @role_required(*EDITING_ROLES)
 def detach(request: PortalRequest) -> HttpResponse:
     """*Detach connection* from the selected exports."""
+    detached: list[Item | None] = []
+
+    def operation(export: Export) -> None:
+        detached.append(to_undo(export, detach_connection(export=export, actor=request.user)))
+
     command = Command(
         title=_("Detach connection"),
         sentences=[
@@ -102,7 +112,8 @@ def detach(request: PortalRequest) -> HttpResponse:
             )
             % {"n": n}
         ),
-        operation=lambda export: detach_connection(export=export, actor=request.user),
+        operation=operation,
+        undoing=lambda: offer(request.user, detached),
         why_not=lambda export: "" if export.connection_id else _("It has no connection."),
     )
     return _answer(request, command)
@@ -157,7 +168,14 @@ def _answer(request: PortalRequest, command: Command, form: ScheduleForm | None 
     if confirmed and (form is None or form.is_valid()):
         outcome = bulk.each(exports, command.operation, bulk.Outcome(left_out=left_out))
         success = command.success(len(outcome.done))
-        return bulk.finish(request, outcome, title=command.title, success=success, list_url=list_url)
+        return bulk.finish(
+            request,
+            outcome,
+            title=command.title,
+            success=success,
+            list_url=list_url,
+            undoing=command.undoing(),
+        )
     if form is not None and not confirmed:
         _fill_in(form, exports)
     return bulk.ask(

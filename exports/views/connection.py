@@ -9,16 +9,17 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from connections.models import Connection, State
-from connections_portal import refresh, web
+from connections_portal import refresh, undo, web
 from connections_portal.errors import OperationError
 from connections_portal.models import User
 from connections_portal.web import PortalRequest, role_required
 from exports.forms import AttachForm, type_name
 from exports.models import Export
-from exports.operations.connection import attach_connection, detach_connection
+from exports.operations.connection import attach_connection, detach_connection, to_undo
 from exports.permissions import EDITING_ROLES, NotAllowed
 from exports.schedules import describe
 from exports.views.loading import load_to_change
+from exports.views.undo import offer
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -30,13 +31,14 @@ def detach(request: PortalRequest, uuid: UUID) -> HttpResponse:
     error, status = "", 200
     if request.method == "POST":
         try:
-            detach_connection(export=export, actor=request.user)
+            detached = detach_connection(export=export, actor=request.user)
         except NotAllowed:
             web.refuse(request, export)
         except OperationError as refusal:
             error, status = refusal.message, refusal.status
         else:
-            messages.success(request, _("%(name)s has no connection any more.") % {"name": export.name})
+            done = _("%(name)s has no connection any more.") % {"name": export.name}
+            undo.announce(request, done, offer(request.user, [to_undo(export, detached)]))
             return web.back_to_list(request, reverse("exports:list"), elsewhere=url)
     context = {
         "title": _("Detach connection"),

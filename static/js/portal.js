@@ -49,7 +49,8 @@
 
   const kinds = { success: "ok", warning: "warn", error: "bad", ok: "ok", warn: "warn", bad: "bad" };
 
-  function showToast(level, text) {
+  /** With `form` it has the button Undo and stays as long as that is offered. */
+  function showToast(level, text, form) {
     if (!toasts || !text) return;
     const kind = kinds[level] || "info";
     const drawing = (name) => find(`[data-kind="${name}"]`, find("#toast-icons").content).firstElementChild.cloneNode(true);
@@ -64,26 +65,34 @@
     close.setAttribute("aria-label", toasts.dataset.closeLabel);
     close.append(drawing("close"));
     const remove = () => {
+      if (toast.contains(document.activeElement)) find("#main").focus({ preventScroll: true });
       toast.remove();
       if (!toasts.childElementCount && toasts.matches(":popover-open")) toasts.hidePopover();
     };
     close.addEventListener("click", remove);
-    toast.append(drawing(kind), words, close);
+    toast.append(drawing(kind), words, ...(form ? [form] : []), close);
     toasts.append(toast);
     if (toasts.matches(":popover-open")) toasts.hidePopover();
-    toasts.showPopover(); // shown last, hence above an open dialog
+    toasts.showPopover({ source: document.activeElement }); // shown last, hence above an open dialog
+    if (form) { htmx.process(form); form.addEventListener("htmx:afterRequest", () => setTimeout(remove)); }
     if (find("dialog[open]")) announce(text);
     if (kind === "warn" || kind === "bad") return; // stays until it is closed
-    let timer = setTimeout(remove, 6000);
+    let timer = setTimeout(remove, form ? 10000 : 6000); // connections_portal/undo.py: SECONDS
+    if (form) return;
     toast.addEventListener("pointerenter", () => clearTimeout(timer));
     toast.addEventListener("pointerleave", () => { timer = setTimeout(remove, 6000); });
   }
 
+  function showToasts(box) {
+    for (const message of all("[data-toast]", box)) {
+      const next = message.nextElementSibling;
+      showToast(message.dataset.toast, message.textContent.trim(), next?.matches("form") ? next : null);
+    }
+  }
+
   // The server puts messages here, at the end of the fragments that it sends.
   const inbox = find("#toast-inbox");
-  if (inbox) new MutationObserver(() => {
-    for (const message of all("[data-toast]", inbox)) { message.remove(); showToast(message.dataset.toast, message.textContent.trim()); }
-  }).observe(inbox, { childList: true });
+  if (inbox) new MutationObserver(() => { showToasts(inbox); inbox.replaceChildren(); }).observe(inbox, { childList: true });
 
   // ---- pane and dialogs ---------------------------------------------------------------------------------------
 
@@ -372,11 +381,17 @@
     if (find("[data-select]:checked")) clearSelection();
   });
 
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select");
+    const undo = event.key === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !typing && all(".undo .btn", toasts).pop();
+    if (undo) { event.preventDefault(); undo.click(); }
+  });
+
   // ---- start --------------------------------------------------------------------------------------------------
 
   function start() {
     refresh();
-    for (const message of all("template[data-toast]")) showToast(message.dataset.toast, message.content.textContent.trim());
+    for (const messages of all("template[data-toasts]")) showToasts(messages.content);
     const wrong = find("#form-errors, .dialog-page") && find("[aria-invalid=true]");
     if (wrong) wrong.focus();
   }

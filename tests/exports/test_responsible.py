@@ -44,7 +44,7 @@ def shared(connection: Connection, people: list[User], actor: User, **more: Any)
     access = Access.SPECIFIC if people else Access.ADMINISTRATORS
     return share_connection(
         connection=connection, version=connection.version, access=access, people=people, actor=actor, **more
-    )
+    ).connection
 
 
 def asked(connection: Connection, people: list[User], actor: User, **more: Any) -> AccessWithdrawn:
