@@ -1,6 +1,6 @@
 """The exports that wait for a connection: how many, of which types, and whom one person can help."""
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import ngettext
 
@@ -13,7 +13,7 @@ from exports.permissions import may_create, with_edit_right
 def waiting_for(user: User) -> QuerySet[Export]:
     """The exports without a connection that the person may give one, by name."""
     waiting = with_edit_right(Export.objects.filter(connection__isnull=True), user)
-    return waiting.filter(can_edit=True).order_by("name_key", "pk")
+    return waiting.filter(Q(can_edit=True)).order_by("name_key", "pk")
 
 
 def waiting_types(user: User) -> dict[str, int]:
