@@ -1,51 +1,123 @@
-"""*Remove* one connection or several: confirmed when nothing uses them, otherwise refused with what does."""
+"""*Remove* one connection or several: what uses them is settled in the dialog of one, and keeps one of several."""
 
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
-from connections import connectors, dependents, listing
+from connections import connectors, listing
 from connections.models import Connection
-from connections.operations.remove import remove_connection
-from connections.views.lists import target_of, uses_of
+from connections.operations.remove import (
+    KEPT_FOR,
+    impacts_of,
+    remove_connection,
+    removed_type,
+)
+from connections.removal_form import RemovalForm
+from connections.views.lists import target_of, type_of, uses_of
 from connections_portal import bulk
 from connections_portal.errors import OperationError
 from connections_portal.roles import Role
-from connections_portal.web import PortalRequest, back_to_list, page_or_fragment, role_required, version_in
+from connections_portal.web import PortalRequest, back_to_list, is_fragment, page_or_fragment, role_required
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(Role.ADMINISTRATOR)
 def remove(request: PortalRequest, uuid: UUID) -> HttpResponse:
-    """Ask, then remove. A connection that changed or came into use meanwhile is asked about afresh (409)."""
-    connection = get_object_or_404(Connection.objects.editable_by(request.user), uuid=uuid)
-    error = ""
-    if request.method == "POST":
-        try:
-            remove_connection(
-                connection=connection,
-                version=version_in(request.POST.get("version", "")),
-                actor=request.user,
-            )
-        except OperationError as refused:
-            error = refused.message
-            connection = get_object_or_404(Connection.objects.editable_by(request.user), uuid=uuid)
-        else:
-            messages.success(request, _("%(name)s is removed.") % {"name": connection.name})
-            return back_to_list(request, _list_of(connection))
-    context = _question(request, connection) | {"error": error}
-    return page_or_fragment(request, "confirm.html", "_confirm.html", context, status=409 if error else 200)
+    """The dialog; ``action=preview`` says what will happen, ``apply:KIND`` chooses for all of a kind, else removes.
+
+    A connection that changed, or whose dependents did, is asked about afresh (409) with the choices kept.
+    """
+    if request.method == "POST" and (removed := removed_type(uuid)):
+        messages.info(request, _("The connection was removed meanwhile."))
+        return back_to_list(request, list_of(removed))
+    connection = _connection(request, uuid)
+    if request.method != "POST":
+        return _dialog(request, RemovalForm(connection, request.user), seen="see" in request.GET)
+    form = RemovalForm(connection, request.user, request.POST)
+    action = request.POST.get("action", "")
+    if action == "preview":
+        if is_fragment(request):
+            return render(request, "connections/_remove_outcome.html", _outcome(request, form))
+        return _dialog(request, form)
+    if action.startswith("apply:"):
+        form.apply(action.removeprefix("apply:"))
+        return _dialog(request, form, applied=action.removeprefix("apply:"))
+    return _remove(request, form)
 
 
-def _list_of(connection: Connection) -> str:
-    connector = connectors.get(connection.type_key)
+def _connection(request: PortalRequest, uuid: UUID) -> Connection:
+    return get_object_or_404(Connection.objects.editable_by(request.user), uuid=uuid)
+
+
+def _remove(request: PortalRequest, form: RemovalForm) -> HttpResponse:
+    connection = form.connection
+    as_shown = request.POST.get("impact") == form.impact
+    if form.wrong and as_shown:
+        return _dialog(request, form, error=_("What you chose is not offered any more."), status=422)
+    try:
+        remove_connection(
+            connection=connection,
+            # the choices are about what is there now: they count only where this is what was shown
+            impact=form.impact if as_shown else "",
+            choices=form.decisions() if form.was_asked else {},
+            actor=request.user,
+        )
+    except OperationError as refused:
+        fresh = RemovalForm(_connection(request, connection.uuid), request.user, request.POST)
+        return _dialog(request, fresh, error=refused.message, status=refused.status)
+    messages.success(
+        request,
+        _("%(name)s is removed. It can be restored for %(days)d days.")
+        % {"name": connection.name, "days": KEPT_FOR.days},
+    )
+    return back_to_list(request, list_of(connection.type_key))
+
+
+def _dialog(
+    request: PortalRequest,
+    form: RemovalForm,
+    *,
+    seen: bool = True,
+    applied: str = "",
+    error: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    """First what uses the connection in one sentence; then, ``seen``, each with its choice."""
+    connection = form.connection
+    context = _outcome(request, form) | {
+        "connection": connection,
+        "type": type_of(connection),
+        "target": target_of(connection),
+        "seen": seen or not form.sections,
+        "applied": applied,
+        "error": error,
+    }
+    return page_or_fragment(
+        request, "connections/remove.html", "connections/_remove.html", context, status=status
+    )
+
+
+def _outcome(request: PortalRequest, form: RemovalForm) -> dict[str, Any]:
+    return {
+        "form": form,
+        "action": reverse("connections:remove", args=[form.connection.uuid]),
+        "cancel_url": reverse("connections:detail", args=[form.connection.uuid]),
+        "days": KEPT_FOR.days,
+        # the page without a dialog has a part of its own that is swapped
+        "in_dialog": is_fragment(request) and request.htmx.target != "removal-page",
+    }
+
+
+def list_of(type_key: str) -> str:
+    """The address of the tab that lists connections of this type."""
+    connector = connectors.get(type_key)
     tab = "enrichment" if connector and connector.direction == "enrichment" else "exports"
     return reverse(f"connections:{tab}")
 
@@ -62,11 +134,11 @@ def remove_several(request: PortalRequest, tab: str) -> HttpResponse:
     except OperationError as refused:
         return bulk.refuse(request, title=title, error=refused.message, list_url=list_url)
     if bulk.is_confirmed(request):
-        versions = _versions(request)
+        impacts = _impacts(request)
         outcome = bulk.each(
             connections,
             lambda row: remove_connection(
-                connection=row, version=versions.get(str(row.uuid), 0), actor=request.user
+                connection=row, impact=impacts.get(str(row.uuid), ""), actor=request.user
             ),
             bulk.Outcome(),
         )
@@ -75,6 +147,7 @@ def remove_several(request: PortalRequest, tab: str) -> HttpResponse:
         return bulk.finish(request, outcome, title=title, success=success % {"n": number}, list_url=list_url)
     left_out = _in_use(connections)
     free = [connection for connection in connections if connection.pk not in left_out]
+    tokens = impacts_of(free)
     return bulk.ask(
         request,
         title=title,
@@ -90,8 +163,8 @@ def remove_several(request: PortalRequest, tab: str) -> HttpResponse:
         button=_("Remove"),
         danger=True,
         list_url=list_url,
-        fields="connections/_versions.html",
-        connections=free,
+        fields="connections/_impacts.html",
+        impacts=[(connection.uuid, tokens[connection.pk]) for connection in free],
     )
 
 
@@ -104,14 +177,14 @@ def _selected(request: PortalRequest) -> list[Connection]:
     return connections
 
 
-def _versions(request: PortalRequest) -> dict[str, int]:
-    """By uuid the version that was shown in the question."""
-    posted = (text[:60].partition(":") for text in request.POST.getlist("version"))
-    return {uuid: version_in(version) for uuid, _colon, version in posted}
+def _impacts(request: PortalRequest) -> dict[str, str]:
+    """By uuid the token of what was shown in the question."""
+    posted = (text[:110].partition(":") for text in request.POST.getlist("impact"))
+    return {uuid: token for uuid, _colon, token in posted}
 
 
 def _in_use(connections: list[Connection]) -> dict[int, bulk.LeftOut]:
-    """By id those that cannot be removed: what uses them, and the list of it."""
+    """By id those that something uses, and the dialog in which that is settled."""
     used = uses_of(connections)
     return {
         connection.pk: bulk.LeftOut(
@@ -121,38 +194,4 @@ def _in_use(connections: list[Connection]) -> dict[int, bulk.LeftOut]:
         )
         for connection in connections
         if (uses := used.get(connection.pk))
-    }
-
-
-def _question(request: PortalRequest, connection: Connection) -> dict[str, Any]:
-    links = [
-        {"label": dependent.name, "url": dependent.url}
-        for kind in dependents.kinds()
-        for dependent in kind.find(connection, request.user)
-    ]
-    context: dict[str, Any] = {
-        "title": _("Remove connection"),
-        "subject": f"{connection.name} · {target_of(connection)}",
-        "action": reverse("connections:remove", args=[connection.uuid]),
-        "cancel_url": reverse("connections:detail", args=[connection.uuid]),
-        "button": _("Remove"),
-        "hidden": [("version", connection.version)],
-    }
-    if links:
-        phrases = dependents.used_by([connection.pk]).get(connection.pk, [])
-        return context | {
-            "refused": True,
-            "sentences": [
-                _("It cannot be removed while it is used by %(what)s.") % {"what": ", ".join(phrases)},
-                _("Remove them or detach the connection on their pages, then come back."),
-            ],
-            "links": links,
-            "links_title": _("What's using this connection"),
-        }
-    return context | {
-        "sentences": [
-            _(
-                "Nothing uses it. Its stored secrets are deleted with it; the record of who agreed to what stays."
-            ),
-        ],
     }

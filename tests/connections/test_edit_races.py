@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from connections.models import Connection, ConnectionDraft, State
 from connections.operations.attention import mark_needs_attention
-from connections.operations.remove import remove_connection
+from connections.operations.remove import impact_of, remove_connection
 from connections_portal.models import User
 from tests.connections.filling import ALL_OK, Edit, error_at, steps, text_of, value_of, verify_error
 from tests.connectors.servers import Server
@@ -58,7 +58,7 @@ def test_what_was_typed_for_a_removed_connection_is_kept(
     edit: Edit, connection: Connection, admin: User
 ) -> None:
     edit.typed |= {"name": "Typed for long", "export_folder": "far/away"}
-    remove_connection(connection=connection, version=1, actor=admin)
+    remove_connection(connection=connection, impact=impact_of(connection), actor=admin)
     assert edit.save().status_code == 409
     assert "The connection was removed meanwhile." in verify_error(edit.page)
     assert value_of(edit.page, "name") == "Typed for long"

@@ -52,7 +52,7 @@ def asked(client: Client, *connections: Connection) -> str:
 
 def confirmed(question: str) -> dict[str, object]:
     """What the button below the question sends."""
-    names = ("selected", "version", "query")
+    names = ("selected", "impact", "query")
     sent = {name: re.findall(rf'name="{name}" value="([^"]*)"', question) for name in names}
     return {**sent, "confirmed": "1"}
 
@@ -106,7 +106,7 @@ def test_what_came_into_use_or_changed_meanwhile_stays(client: Client, three: li
     assert "2 are left out" in text
     link = f'<a href="{reverse("exports:list")}?connection={alpha.uuid}">This connection is used by 1 export.</a>'
     assert link in page
-    assert "Beta The connection was changed since you opened this dialog." in text
+    assert "Beta This has changed since you opened this dialog." in text
     assert '"listChanged": true' in answer["HX-Trigger"]
     assert set(Connection.objects.all()) == {alpha, beta}
     assert AuditEntry.objects.get(action="connection.removed").object_uuid == gamma.uuid
@@ -118,8 +118,8 @@ def test_without_the_question_nothing_is_removed(client: Client, three: list[Con
     answer = client.post(URL, {"selected": [c.uuid for c in three], "confirmed": "1"})
     assert answer.status_code == 200
     assert "3 are left out" in text_of(answer.content.decode())
-    for version in ("x", f"{three[0].uuid}:", f"{three[0].uuid}:²", f"{three[0].uuid}:{'9' * 50}", "\0:1"):
-        client.post(URL, {"selected": [three[0].uuid], "confirmed": "1", "version": version})
+    for impact in ("x", f"{three[0].uuid}:", f"{three[0].uuid}:²", f"{three[0].uuid}:{'9' * 500}", "\0:1"):
+        client.post(URL, {"selected": [three[0].uuid], "confirmed": "1", "impact": impact})
     assert Connection.objects.count() == 3
 
 

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from connections.models import Access, Connection
-from connections.operations.remove import remove_connection
+from connections.operations.remove import impact_of, remove_connection
 from connections.permissions import can_use
 from connections.sharing import set_grants
 from connections_portal import roles
@@ -288,7 +288,7 @@ def test_pressed_twice_it_is_saved_once(
 @pytest.mark.parametrize("script", [False, True], ids=["plain", "htmx"])
 def test_removed_meanwhile_is_said(connection: Connection, client: Client, admin: User, script: bool) -> None:
     values = sent(connection, "contributors")
-    remove_connection(connection=connection, version=connection.version, actor=admin)
+    remove_connection(connection=connection, impact=impact_of(connection), actor=admin)
     answer = client.post(url(connection), values, headers={"HX-Request": "true"} if script else {})
     assert answer.status_code == (204 if script else 303)
     where = answer["HX-Redirect" if script else "Location"]

@@ -11,7 +11,7 @@ from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
 from connections.models import Connection, State
-from connections.operations.remove import remove_connection
+from connections.operations.remove import impact_of, remove_connection
 from connections_portal.models import AuditEntry, RunState, Trigger
 from connections_portal.ticking import tick
 from exports.models import Export, ExportRun, TemporaryFolder
@@ -299,7 +299,7 @@ def test_a_removed_connection_takes_its_notes_with_it(delivery: Delivery) -> Non
     with carried_elsewhere(run, delivery) as worker:
         removed(delivery, run)
         connection = Connection.objects.get(pk=delivery.connection.pk)
-        remove_connection(connection=connection, version=connection.version, actor=delivery.admin)
+        remove_connection(connection=connection, impact=impact_of(connection), actor=delivery.admin)
         assert not TemporaryFolder.objects.exists()
         delivery.box.release()
         assert worker.result(20) == "lost"
