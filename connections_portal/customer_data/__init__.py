@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,19 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext as _
 
-from connections_portal.customer_data.catalogue import CUSTOMER, CUSTOMER_ID, Identity, Item, Kind
+from connections_portal.customer_data import catalogue
+from connections_portal.customer_data.catalogue import (
+    CUSTOMER,
+    CUSTOMER_ID,
+    RUN_FOLDER,
+    STAGED,
+    TABLE_NAME,
+    Identity,
+    Item,
+    Kind,
+    Origin,
+    current_run,
+)
 from connections_portal.customer_data.engine import Column, DuckDBEngine, Engine, Limits, quoted
 from connections_portal.customer_data.errors import (
     BrokenItem,
@@ -28,6 +40,9 @@ from connections_portal.customer_data.errors import (
 __all__ = [
     "CUSTOMER",
     "CUSTOMER_ID",
+    "RUN_FOLDER",
+    "STAGED",
+    "TABLE_NAME",
     "BrokenItem",
     "Column",
     "CustomerDataError",
@@ -37,23 +52,26 @@ __all__ = [
     "Kind",
     "Listed",
     "NotReached",
+    "Origin",
     "Sample",
     "TimedOut",
     "Unavailable",
     "UnknownItem",
     "count",
+    "current_run",
     "list_items",
     "open_for_page",
     "open_for_run",
     "quoted",
     "sample",
+    "source_tables",
     "write_sample_data",
 ]
 
 SAMPLE_ROWS = 20
 
 # scheme of CUSTOMER_DATA_URL → adapter
-_ADAPTERS: dict[str, Callable[[Path, Limits], DuckDBEngine]] = {"duckdb": DuckDBEngine}
+_ADAPTERS: dict[str, type[DuckDBEngine]] = {"duckdb": DuckDBEngine}
 
 # rule S20: what one page may take for all its questions together, and how many pages ask at a time in one process;
 # the others wait, but not long
@@ -99,12 +117,17 @@ def folder() -> Path:
     return Path(unquote(urlsplit(settings.CUSTOMER_DATA_URL).path))
 
 
-def _open(limits: Limits) -> DuckDBEngine:
+def source_tables() -> list[str]:
+    """The names of the tables in the customer data itself, those of enrichments not among them."""
+    return [name for kind, name in catalogue.read(folder()) if kind is Kind.TABLE]
+
+
+def _open(limits: Limits, staged: Path | None = None) -> DuckDBEngine:
     scheme = urlsplit(settings.CUSTOMER_DATA_URL).scheme
     if scheme not in _ADAPTERS:
         known = ", ".join(f"{name}://" for name in _ADAPTERS)
         raise ImproperlyConfigured(f"CUSTOMER_DATA_URL must start with one of: {known}")
-    return _ADAPTERS[scheme](folder(), limits)
+    return _ADAPTERS[scheme](folder(), limits, results=settings.ENRICHMENTS_DIR, staged=staged)
 
 
 @contextmanager
@@ -126,15 +149,19 @@ def open_for_page() -> Iterator[Engine]:
 
 
 @contextmanager
-def open_for_run() -> Iterator[Engine]:
-    """An engine for one run, with the operator's threads and memory and a spill folder. Raises Unavailable."""
+def open_for_run(*, staged: Path | None = None) -> Iterator[Engine]:
+    """An engine for one run, with the operator's threads and memory and a spill folder. Raises Unavailable.
+
+    ``staged`` is a Parquet file inside ENRICHMENTS_DIR that this run put there: the engine reads it, as the view
+    ``STAGED``, and nothing else beside the items (rule S22).
+    """
     limits = Limits(
         threads=settings.ENGINE_THREADS,
         memory_mb=settings.ENGINE_MEMORY_MB,
         seconds=settings.ENGINE_SECONDS,
         spill=settings.SPILL_DIR,
     )
-    with _open(limits) as engine:
+    with _open(limits, staged) as engine:
         yield engine
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from django.utils.translation import gettext as _
 
 from connections_portal.customer_data import catalogue
-from connections_portal.customer_data.catalogue import CUSTOMER, CUSTOMER_ID, Identity, Item, Kind
+from connections_portal.customer_data.catalogue import CUSTOMER, CUSTOMER_ID, STAGED, Identity, Item, Kind
 from connections_portal.customer_data.errors import (
     BrokenItem,
     CustomerDataError,
@@ -94,7 +94,10 @@ class DuckDBEngine:
 
     dialect = "duckdb"
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(
+        self, folder: Path, limits: Limits, *, results: Path | None = None, staged: Path | None = None
+    ) -> None:
+        """Open ``folder``, the outputs of enrichments in ``results``, and a file that a run ``staged`` there."""
         if not folder.is_dir():
             raise Unavailable(
                 _("The folder of customer data is not there (%(name)s).") % {"name": folder.name}
@@ -102,6 +105,12 @@ class DuckDBEngine:
         self._limits = limits
         self._end = time.monotonic() + limits.all_seconds if limits.all_seconds else None
         self._items = catalogue.read(folder)
+        if results is not None:
+            source = [name for kind, name in self._items if kind is Kind.TABLE]
+            for item in catalogue.read_results(results, source):
+                # an odd file of the source that has even that name stays what is listed
+                self._items.setdefault((Kind.TABLE, item.name), item)
+        self._staged = catalogue.staged(staged, results) if staged and results else None
         self._views: dict[tuple[Kind, str], str] = {}
         self._taken: set[str] = set()
         self._broken: dict[tuple[Kind, str], CustomerDataError] = {}
@@ -130,7 +139,8 @@ class DuckDBEngine:
         self._db.close()
 
     def _open(self) -> None:
-        paths = [str(path) for item in self._items.values() for path in item.files if not item.is_sql]
+        read = [*self._items.values(), *([self._staged] if self._staged else [])]
+        paths = [str(path) for item in read for path in item.files if not (item.is_sql or item.problem)]
         if self._limits.spill is None:
             self._db.execute("SET temp_directory = ''")
         else:
@@ -147,6 +157,8 @@ class DuckDBEngine:
             "SET enable_external_access = false",
         ):
             self._db.execute(statement)
+        if self._staged:
+            self._make_view((Kind.TABLE, STAGED), self._staged)
         # tables first: one of them may not take the name of the customers; queries last: they read the others
         for key, item in sorted(self._items.items(), key=lambda pair: pair[1].is_sql):
             self._make_view(key, item)
@@ -207,11 +219,11 @@ class DuckDBEngine:
     def view(self, kind: Kind, name: str) -> str:
         """See ``Engine.view``."""
         key = (kind, name)
-        if key not in self._items:
-            raise UnknownItem(_("It is not there any more."))
         if key in self._broken:
             problem = self._broken[key]
             raise type(problem)(problem.message)
+        if key not in self._views:
+            raise UnknownItem(_("It is not there any more."))
         return self._views[key]
 
     def columns(self, kind: Kind, name: str) -> list[Column]:

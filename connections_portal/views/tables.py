@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from connections_portal import audit, customer_data, roles
-from connections_portal.customer_data import CUSTOMER, CustomerDataError, Kind, Listed, TimedOut
+from connections_portal.customer_data import CUSTOMER, CustomerDataError, Kind, Listed, Origin, TimedOut
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, role_required
 
@@ -21,7 +21,7 @@ SAMPLED_BY = (Role.ADMINISTRATOR, Role.CONTRIBUTOR)
 @role_required(*SIGNED_IN)
 @require_safe
 def list_tables(request: PortalRequest) -> HttpResponse:
-    """Segments and tables with their counts; one that cannot be read says so."""
+    """Tables, what enrichments brought in, and segments, with their counts; one that cannot be read says so."""
     try:
         with customer_data.open_for_page() as engine:
             listed = customer_data.list_items(engine)
@@ -29,11 +29,12 @@ def list_tables(request: PortalRequest) -> HttpResponse:
         return render(request, "tables/list.html", {"groups": [], "error": error.message})
     groups = [
         {"title": title, "count_label": count_label, "items": items, "has_columns": kind is Kind.TABLE}
-        for title, count_label, kind in (
-            (_("Tables"), _("Rows"), Kind.TABLE),
-            (_("Segments"), _("Members"), Kind.SEGMENT),
+        for title, count_label, kind, origin in (
+            (_("Tables"), _("Rows"), Kind.TABLE, Origin.SOURCE),
+            (_("Enrichment"), _("Rows"), Kind.TABLE, Origin.ENRICHMENT),
+            (_("Segments"), _("Members"), Kind.SEGMENT, Origin.SOURCE),
         )
-        if (items := [_row(entry) for entry in listed if entry.item.kind is kind])
+        if (items := [_row(e) for e in listed if (e.item.kind, e.item.origin) == (kind, origin)])
     ]
     return render(request, "tables/list.html", {"groups": groups})
 
