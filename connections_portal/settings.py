@@ -93,6 +93,29 @@ def database(url: str) -> dict[str, Any]:
     raise ImproperlyConfigured("DATABASE_URL must start with sqlite:/// or postgresql://")
 
 
+def mail_server(url: str) -> dict[str, Any]:
+    """Which backend sends e-mail, with host, port, user, password and encryption where it is a server.
+
+    ``smtp://user:password@host:port`` (``smtp+tls://`` for STARTTLS, ``smtps://`` for TLS from the start), ``console:``
+    to print every message, nothing for no e-mail at all.
+    """
+    parts = urlsplit(url)
+    backend = {"": "dummy", "console": "console"}.get(parts.scheme, "smtp")
+    if backend == "smtp" and (parts.scheme not in {"smtp", "smtp+tls", "smtps"} or not parts.hostname):
+        raise ImproperlyConfigured("EMAIL_URL must read smtp://host:port, smtp+tls://… or smtps://…")
+    if backend == "smtp" and not env_text("EMAIL_FROM"):
+        raise ImproperlyConfigured("EMAIL_FROM is not set: the address that messages come from")
+    return {
+        "backend": f"django.core.mail.backends.{backend}.EmailBackend",
+        "host": parts.hostname or "",
+        "port": parts.port or {"smtp+tls": 587, "smtps": 465}.get(parts.scheme, 25),
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "starttls": parts.scheme == "smtp+tls",
+        "tls": parts.scheme == "smtps",
+    }
+
+
 def secret_keys(text: str) -> dict[int, bytes]:
     """``2:BASE64,1:BASE64`` as key version to 32 bytes, in the order given (the first one writes)."""
     keys: dict[int, bytes] = {}
@@ -297,6 +320,17 @@ MIN_FREE_BYTES = env_int("MIN_FREE_MB", 1024) * 1024 * 1024
 # The way out: host:port pairs inside the company's network that connections may reach.
 OUTGOING_ALLOW = env_text("OUTGOING_ALLOW")
 PRIVACY_STATEMENT_URL = env_text("PRIVACY_STATEMENT_URL")
+
+# E-mail. Workers send it; where the portal's own address is not known, messages have no link.
+PORTAL_URL = env_text("PORTAL_URL", f"http://127.0.0.1:{env_int('PORT', 8000)}" if DEV else "").rstrip("/")
+_MAIL = mail_server(env_text("EMAIL_URL", "console:" if DEV else ""))
+EMAIL_BACKEND = _MAIL["backend"]
+EMAIL_HOST, EMAIL_PORT = _MAIL["host"], _MAIL["port"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL["user"], _MAIL["password"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL["starttls"], _MAIL["tls"]
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env_text("EMAIL_FROM", "portal@localhost")
+MAIL_RETRY_SECONDS = env_int("MAIL_RETRY_SECONDS", 60)
 
 # Runs: seconds. A lease is renewed every beat; a worker that cannot renew it stops.
 RUN_LEASE_SECONDS = env_int("RUN_LEASE_SECONDS", 60)
