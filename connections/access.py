@@ -101,7 +101,7 @@ def _explained(rows: QuerySet[Any], *, person: Any, connection: Any, open_to_all
     """
     groups = _to_groups(person, connection)
     counted = groups.order_by().values("content_object").annotate(number=Count("pk")).values("number")
-    return rows.annotate(
+    explained: QuerySet[Any] = rows.annotate(
         why=why(person=person, connection=connection, open_to_all=open_to_all),
         by_name=_to_person(person, connection),
         first_group=Subquery(
@@ -109,6 +109,7 @@ def _explained(rows: QuerySet[Any], *, person: Any, connection: Any, open_to_all
         ),
         group_count=Coalesce(Subquery(counted, output_field=IntegerField()), 0),
     )
+    return explained
 
 
 def _in_role(person: Any, role: Role) -> Exists:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from connections.views import detail, discover, edit, lists, remove, set_up, share
+from connections.views import access, detail, discover, edit, lists, remove, set_up, share
 from connections.views import help as help_page
 
 app_name = "connections"
@@ -14,6 +14,7 @@ urlpatterns = [
     path("help/<slug:type_key>/", help_page.type_help, name="help"),
     path("new/<slug:type_key>/", set_up.set_up, name="set_up"),
     path("<uuid:uuid>/", detail.detail, name="detail"),
+    path("<uuid:uuid>/access/", access.of_connection, name="access"),
     path("<uuid:uuid>/edit/", edit.edit, name="edit"),
     path("<uuid:uuid>/pause/", edit.pause, name="pause"),
     path("<uuid:uuid>/withdraw/", edit.withdraw, name="withdraw"),

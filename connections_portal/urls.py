@@ -3,7 +3,18 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from connections_portal.views import account, audit, errors, home, system, tables
+from connections.views import access
+from connections_portal.views import (
+    account,
+    audit,
+    errors,
+    groups,
+    home,
+    permission_dialogs,
+    permissions,
+    system,
+    tables,
+)
 from exports.views import see_as
 
 table_patterns = (
@@ -24,6 +35,27 @@ system_patterns = (
     "system",
 )
 
+permission_patterns = (
+    [
+        path("", permissions.list_people, name="people"),
+        path("add/", permissions.add, name="add"),
+        path("remove/", permission_dialogs.bulk_remove, name="bulk_remove"),
+        path("deactivate/", permission_dialogs.bulk_deactivate, name="bulk_deactivate"),
+        path("groups/", groups.list_groups, name="groups"),
+        path("groups/add/", groups.add, name="group_add"),
+        path("groups/<int:pk>/", groups.edit, name="group_edit"),
+        path("groups/<int:pk>/remove/", groups.remove, name="group_remove"),
+        # people have no uuid: they are told apart by number, user names may hold anything
+        path("<int:pk>/access/", access.of_person, name="access"),
+        path("<int:pk>/edit/", permissions.edit, name="edit"),
+        path("<int:pk>/password/", permissions.set_password, name="password"),
+        path("<int:pk>/deactivate/", permission_dialogs.deactivate, name="deactivate"),
+        path("<int:pk>/activate/", permission_dialogs.activate, name="activate"),
+        path("<int:pk>/remove/", permission_dialogs.remove, name="remove"),
+    ],
+    "permissions",
+)
+
 urlpatterns = [
     path("", home.home, name="home"),
     path("sign-in/", account.sign_in, name="sign_in"),
@@ -36,6 +68,7 @@ urlpatterns = [
     # a page of Settings that shows a piece of the export form: connections must not know exports
     path("settings/connections/see-as/", see_as.see_as, name="see_as"),
     path("settings/connections/", include("connections.urls")),
+    path("settings/permissions/", include(permission_patterns)),
     path("settings/audit/", audit.audit_page, name="audit"),
     path("settings/audit/download/", audit.download, name="audit_download"),
     path("settings/system/", include(system_patterns)),

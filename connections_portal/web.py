@@ -195,6 +195,7 @@ def _navigation(request: HttpRequest, role: Role | None) -> list[dict[str, Any]]
             _("Settings"),
             [
                 (_("Connections"), "connections:discover", "plug_connected", (Role.ADMINISTRATOR,)),
+                (_("Permissions"), "permissions:people", "people", (Role.ADMINISTRATOR,)),
                 (_("Audit"), "audit", "history", (Role.ADMINISTRATOR,)),
                 (_("System"), "system:schedule", "settings", (Role.ADMINISTRATOR,)),
                 (_("System status"), "system:status", "settings", (Role.CONTRIBUTOR, Role.VIEWER)),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib import admin as django_admin
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from pytest_django import Settings
@@ -54,6 +55,21 @@ MATRIX: dict[str, tuple[str, str]] = {
     "connections:share": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
     "audit": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "audit_download": ("302 403 403 403 403 403 200", "302 - - - - - -"),
+    "connections:access": ("302 403 403 403 403 403 200", "302 - - - - - -"),
+    "permissions:people": ("302 403 403 403 403 403 200", "302 - - - - - -"),
+    "permissions:add": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "permissions:edit": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "permissions:password": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "permissions:deactivate": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "permissions:activate": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 303"),
+    "permissions:remove": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "permissions:bulk_remove": ("302 - - - - - -", "302 403 403 403 403 403 422"),
+    "permissions:bulk_deactivate": ("302 - - - - - -", "302 403 403 403 403 403 422"),
+    "permissions:access": ("302 403 403 403 403 403 200", "302 - - - - - -"),
+    "permissions:groups": ("302 403 403 403 403 403 200", "302 - - - - - -"),
+    "permissions:group_add": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "permissions:group_edit": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "permissions:group_remove": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 303"),
     "see_as": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:remove": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
     "connections:remove_several": ("302 - - - - - -", "302 403 403 403 403 403 422"),
@@ -81,6 +97,9 @@ MATRIX: dict[str, tuple[str, str]] = {
     "exports:run_status": ("302 403 200 200 200 403 200", "302 - - - - - -"),
     "exports:cancel": ("302 - - - - - -", "302 403 403 303 403 403 303"),
 }
+
+# Addresses of Permissions that are about one person.
+OF_A_PERSON = ("edit", "password", "deactivate", "activate", "remove", "access")
 
 # Addresses of exports that are about no single one.
 EXPORT_LISTS = {
@@ -157,10 +176,14 @@ def address(name: str, export: Export) -> str:
         "connections:share": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:remove": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:remove_several": ["exports"],
+        "connections:access": [export.connection.uuid],  # type: ignore[union-attr]
+        **{f"permissions:{name}": [export.responsible_id] for name in OF_A_PERSON},
         "exports:attach_waiting": ["sftp"],
     }
     if name == "system:refresh":  # a row of its own
         return reverse(name, args=[start_refresh(actor=None, trigger=Trigger.SCHEDULE).uuid])
+    if name in {"permissions:group_edit", "permissions:group_remove"}:
+        return reverse(name, args=[Group.objects.get_or_create(name="Campaign team")[0].pk])
     if name in arguments:
         return reverse(name, args=arguments[name])
     if name in {"exports:run", "exports:run_status", "exports:cancel"}:
