@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from connections.views import access, detail, discover, edit, lists, remove, set_up, share
+from connections.views import access, detail, discover, edit, lists, remove, set_up, share, stop
 from connections.views import help as help_page
 
 app_name = "connections"
@@ -18,6 +18,8 @@ urlpatterns = [
     path("<uuid:uuid>/edit/", edit.edit, name="edit"),
     path("<uuid:uuid>/pause/", edit.pause, name="pause"),
     path("<uuid:uuid>/withdraw/", edit.withdraw, name="withdraw"),
+    path("<uuid:uuid>/stop/", stop.stop, name="stop"),
+    path("<uuid:uuid>/stopped/", stop.stopped, name="stopped"),
     path("undo/share/", share.undo_sharing, name="undo_share"),
     path("<uuid:uuid>/share/", share.share, name="share"),
     path("<uuid:uuid>/remove/", remove.remove, name="remove"),

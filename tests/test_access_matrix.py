@@ -51,6 +51,8 @@ MATRIX: dict[str, tuple[str, str]] = {
     "connections:edit": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
     "connections:pause": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
     "connections:withdraw": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
+    "connections:stop": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 303"),
+    "connections:stopped": ("302 403 403 403 403 403 404", "302 - - - - - -"),
     "connections:undo_share": ("302 - - - - - -", "302 403 403 403 403 403 403"),
     "connections:share": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
     "audit": ("302 403 403 403 403 403 200", "302 - - - - - -"),
@@ -174,6 +176,8 @@ def address(name: str, export: Export) -> str:
         "connections:pause": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:withdraw": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:share": [export.connection.uuid],  # type: ignore[union-attr]
+        "connections:stop": [export.connection.uuid],  # type: ignore[union-attr]
+        "connections:stopped": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:remove": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:remove_several": ["exports"],
         "connections:access": [export.connection.uuid],  # type: ignore[union-attr]

@@ -20,7 +20,7 @@ def pause_connection(*, connection: Connection, version: int, actor: User) -> Co
         locked = lock(connection, version)
         if locked.state == State.PAUSED:
             raise OperationError(_("The connection is paused already."))
-        canceled = _stop(locked, actor)
+        canceled = halt(locked, actor)
         locked.save()
         audit.record(
             "connection.paused", actor=actor, target=locked, canceled=canceled, version=locked.version
@@ -37,7 +37,7 @@ def withdraw_consent(*, connection: Connection, version: int, actor: User) -> Co
         locked = lock(connection, version)
         if locked.consent is None:
             raise OperationError(_("Nobody has agreed to the privacy terms of this connection."))
-        canceled = _stop(locked, actor)
+        canceled = halt(locked, actor)
         withdrawn = consent.withdraw(connection=locked, person=actor)
         locked.consent = None
         locked.save()
@@ -52,8 +52,11 @@ def withdraw_consent(*, connection: Connection, version: int, actor: User) -> Co
         return locked
 
 
-def _stop(connection: Connection, actor: User) -> int:
-    """Pause, inside the caller's transaction and without saving; returns how many runs were canceled."""
+def halt(connection: Connection, actor: User) -> int:
+    """Pause, inside the caller's transaction and without saving; returns how many runs were canceled.
+
+    Raises FinishingRun while a run is publishing.
+    """
     canceled = dependents.interrupt_all(connection, actor)
     dependents.hold_all(connection)
     connection.state, connection.state_cause = State.PAUSED, ""

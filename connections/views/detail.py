@@ -12,8 +12,10 @@ from django.views.decorators.http import require_safe
 from connections import connectors, dependents, host_keys
 from connections.connectors.base import FieldKind, is_active
 from connections.models import Connection, State
-from connections.views.lists import STATUS_KINDS, target_of, type_of, uses_of, who_has_access
+from connections.operations.stop import last_stop
+from connections.views.lists import STATUS_KINDS, target_of, type_of, who_has_access
 from connections.views.steps import for_operator, shown_steps
+from connections.views.usage import usage
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, role_required
 
@@ -42,9 +44,18 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
         if connector
         else "",
         "who": who_has_access([connection])[connection.pk],
-        "used": uses_of([connection]).get(connection.pk, []),
+        "usage": usage(connection, request.user),
+        "stopped": _is_stopped(connection),
     }
     return render(request, "connections/detail.html", context)
+
+
+def _is_stopped(connection: Connection) -> bool:
+    """Whether it is paused because everything was stopped: then the page to print is at hand."""
+    if connection.state != State.PAUSED:
+        return False
+    stop = last_stop(connection)
+    return stop is not None and stop.details["epoch"] == connection.epoch
 
 
 def _state_text(connection: Connection) -> str:
