@@ -2,8 +2,9 @@
 
 from connections.connectors.base import Connector
 from connections.connectors.sftp import Sftp
+from connections.connectors.sftp_custom_import import SftpCustomImport
 
-CONNECTORS: tuple[type[Connector], ...] = (Sftp,)
+CONNECTORS: tuple[type[Connector], ...] = (Sftp, SftpCustomImport)
 
 _BY_KEY = {connector.key: connector for connector in CONNECTORS}
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from connections.connectors.base import N_
 
 MAX_FOLDER = 255
+MAX_FILE_NAME = 255
 MAX_USERNAME = 64
 
 # Categories of characters that do not show: control, format (bidi, zero width), surrogate, private, unassigned,
@@ -177,3 +178,38 @@ def clean_folder(text: str) -> str:
     if len(path) > MAX_FOLDER - 1:
         raise ValueError(N_("The folder has more than 254 characters."))
     return f"/{path}" if folder.startswith("/") and path else path
+
+
+def clean_path(text: str) -> str:
+    """A folder below the one that is signed in to, ``in/reports``, spelled as it was typed; empty stays empty.
+
+    Raises ValueError for ``..``, a path from the top, backslashes, hidden characters and more than 255 characters.
+    """
+    path = text.strip()
+    if has_hidden(path):
+        raise ValueError(N_("The path contains a character that cannot be seen. Type it again."))
+    if "\\" in path:
+        raise ValueError(N_("Use / between folders."))
+    if path.startswith("/"):
+        raise ValueError(N_("The path begins in the folder that is signed in to; leave the / before it out."))
+    parts = [part.strip() for part in path.split("/")]
+    if ".." in parts:
+        raise ValueError(N_("A folder above another one (..) cannot be used."))
+    path = "/".join(part for part in parts if part not in ("", "."))
+    if len(path) > MAX_FOLDER:
+        raise ValueError(N_("The path has more than 255 characters."))
+    return path
+
+
+def clean_file_name(text: str) -> str:
+    """The name of one file as it was typed: it names what is there already. Raises ValueError."""
+    name = text.strip()
+    if not name:
+        raise ValueError(N_("Enter the file's name."))
+    if has_hidden(name):
+        raise ValueError(N_("The name contains a character that cannot be seen. Type it again."))
+    if "/" in name or "\\" in name or name in (".", ".."):
+        raise ValueError(N_("This is not a file's name. A folder goes into its own field."))
+    if len(name) > MAX_FILE_NAME:
+        raise ValueError(N_("The name has more than 255 characters."))
+    return name

@@ -41,7 +41,6 @@ PLANNED: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (N_("Storage"), ("Azure Blob Storage", "Azure Data Lake Storage Gen2")),
-    (N_("Files"), ("SFTP Custom Import",)),
     (N_("Analytics"), ("Azure Synapse Analytics", "Power BI")),
     (N_("CRM"), ("Dynamics 365 Customer Insights - Journeys", "Dynamics 365 Sales")),
     (N_("Identity"), ("LiveRamp", "LiveRamp AbiliTec")),

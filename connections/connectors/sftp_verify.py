@@ -10,10 +10,11 @@ from connections.connectors import ssh_errors
 from connections.connectors.base import N_, ServerIdentity, Step, StepStatus
 from connections.connectors.errors import ConnectorError
 from connections.connectors.sftp_delivery import SftpDelivery
+from connections.connectors.sftp_source import SftpSource
 from connections.connectors.ssh_session import SshSession
 
 if TYPE_CHECKING:
-    from connections.connectors.sftp import Sftp
+    from connections.connectors.sftp_server import SftpServer
 
 STEP_SECONDS = 5.0
 ALL_SECONDS = 10.0
@@ -24,32 +25,23 @@ TEST_CONTENT = b"This file tests a connection and is removed at once.\r\n"
 _UNREACHED = {"name_unknown", "name_no_answer", "server_refused", "server_silent"}
 
 
-def steps(sftp: "Sftp") -> Iterator[Step]:
-    """See ``Connector.verify``."""
-    with closing(_Trial(sftp)) as trial:
-        for key, attempt in (
-            ("name", trial.name),
-            ("reach", trial.reach),
-            ("identity", trial.identity),
-            ("sign_in", trial.sign_in),
-            ("folder", trial.folder),
-            ("test_file", trial.test_file),
-        ):
-            step = trial.run(key, attempt)
+def steps(trial: "Trial") -> Iterator[Step]:
+    """See ``Connector.verify``; for every step that the type declares the trial has a method of that name."""
+    with closing(trial):
+        for key, _label in trial.sftp.steps:
+            step = trial.run(key, getattr(trial, key))
             yield step
             if step.status is not StepStatus.DONE:
                 return
 
 
-class _Trial:
+class Trial:
     """One verification: the line to the server, the step under way and the time left for it."""
 
-    def __init__(self, sftp: "Sftp") -> None:
-        self._sftp = sftp
+    def __init__(self, sftp: "SftpServer") -> None:
+        self.sftp = sftp
         self._target = sftp.target(sftp.settings)
         self._session: SshSession | None = None
-        self._probe = f".portal-check-{secrets.token_hex(8)}"
-        self._probing = False
         self._key = ""
         self._end = time.monotonic() + ALL_SECONDS
         self._started = time.monotonic()
@@ -73,25 +65,18 @@ class _Trial:
             )
 
     def close(self) -> None:
-        """Remove what a failed test left behind, as far as the line allows, and end it."""
-        if self._session is None:
-            return
-        if self._probing:
-            deadline = time.monotonic() + CLEAN_UP_SECONDS
-            delivery = self._delivery(lambda: max(deadline - time.monotonic(), 0.01))
-            for folder in (self._probe, self._published):
-                with suppress(ConnectorError):
-                    delivery.discard(folder)
-        self._session.close()
+        """End the line."""
+        if self._session is not None:
+            self._session.close()
 
     def name(self) -> Step:
         """Look the name up."""
-        found = self._sftp.gateway.resolve(self._target["host"], int(self._target["port"]))
+        found = self.sftp.gateway.resolve(self._target["host"], int(self._target["port"]))
         return self._done(", ".join(found))
 
     def reach(self) -> Step:
         """Connect to the port."""
-        self._session = self._sftp.session()
+        self._session = self.sftp.session()
         self._session.reach(self._left())
         return self._done(f"{self._target['host']}, port {self._target['port']}")
 
@@ -100,7 +85,7 @@ class _Trial:
         identity, trusted = self._open.identify(self._left())
         if trusted:
             return self._done(f"{identity.algorithm} {identity.fingerprint}", identity)
-        changed = bool(self._sftp.host_key)
+        changed = bool(self.sftp.host_key)
         return Step(
             key=self._key,
             status=StepStatus.ASKS,
@@ -115,8 +100,45 @@ class _Trial:
 
     def sign_in(self) -> Step:
         """Sign in and start SFTP."""
-        self._open.sign_in(self._sftp.credential(), self._left())
-        return self._done(self._sftp.settings["username"])
+        self._open.sign_in(self.sftp.credential(), self._left())
+        return self._done(self.sftp.settings["username"])
+
+    @property
+    def _open(self) -> SshSession:
+        assert self._session is not None
+        return self._session
+
+    def _left(self) -> float:
+        """Seconds left for the step under way."""
+        return max(min(self._started + STEP_SECONDS, self._end) - time.monotonic(), 0.01)
+
+    def _took(self) -> int:
+        return round((time.monotonic() - self._started) * 1000)
+
+    def _done(self, note: str = "", identity: ServerIdentity | None = None) -> Step:
+        return Step(
+            key=self._key, status=StepStatus.DONE, milliseconds=self._took(), note=note, identity=identity
+        )
+
+
+class WritingTrial(Trial):
+    """Tries ``folder`` as a run uses it that delivers files."""
+
+    def __init__(self, sftp: "SftpServer", folder: str) -> None:
+        super().__init__(sftp)
+        self._folder = folder
+        self._probe = f".portal-check-{secrets.token_hex(8)}"
+        self._probing = False
+
+    def close(self) -> None:
+        """Remove what a failed test left behind, as far as the line allows, and end it."""
+        if self._session is not None and self._probing:
+            deadline = time.monotonic() + CLEAN_UP_SECONDS
+            delivery = self._delivery(lambda: max(deadline - time.monotonic(), 0.01))
+            for folder in (self._probe, self._published):
+                with suppress(ConnectorError):
+                    delivery.discard(folder)
+        super().close()
 
     def folder(self) -> Step:
         """Make the export folder if it is missing, and a folder in it, as a run does."""
@@ -140,25 +162,17 @@ class _Trial:
         return self._done()
 
     @property
-    def _open(self) -> SshSession:
-        assert self._session is not None
-        return self._session
-
-    @property
     def _published(self) -> str:
         return f"{self._probe}-done"
 
     def _delivery(self, patience: Callable[[], float]) -> SftpDelivery:
-        return SftpDelivery(self._open, self._sftp.settings["export_folder"], patience)
+        return SftpDelivery(self._open, self._folder, patience)
 
-    def _left(self) -> float:
-        """Seconds left for the step under way."""
-        return max(min(self._started + STEP_SECONDS, self._end) - time.monotonic(), 0.01)
 
-    def _took(self) -> int:
-        return round((time.monotonic() - self._started) * 1000)
+class ReadingTrial(Trial):
+    """Tries the folder that one signs in to as a run uses it that fetches files."""
 
-    def _done(self, note: str = "", identity: ServerIdentity | None = None) -> Step:
-        return Step(
-            key=self._key, status=StepStatus.DONE, milliseconds=self._took(), note=note, identity=identity
-        )
+    def folder(self) -> Step:
+        """List the folder."""
+        source = SftpSource(self._open, self._left)
+        return self._done(source.look_around())

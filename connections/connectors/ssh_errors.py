@@ -33,14 +33,7 @@ def translate(error: BaseException) -> ConnectorError:
     if isinstance(error, TimeoutError):
         return silent()
     if isinstance(error, LINE_CUT):
-        return TryLater(
-            N_("The server closed the connection."),
-            code="line_cut",
-            detail=str(error),
-            remedy=N_(
-                "It is tried again. If it stays, ask whoever runs the server about its limits and its log."
-            ),
-        )
+        return line_cut(str(error))
     if isinstance(error, asyncssh.SFTPError):
         return _of_sftp(error)
     if isinstance(error, asyncssh.PermissionDenied):
@@ -59,6 +52,18 @@ def translate(error: BaseException) -> ConnectorError:
             N_("The connection to the server failed."), code="line_cut", detail=error.strerror or str(error)
         )
     raise error
+
+
+def line_cut(detail: str = "") -> TryLater:
+    """The line ended while something was under way."""
+    return TryLater(
+        N_("The server closed the connection."),
+        code="line_cut",
+        detail=detail,
+        remedy=N_(
+            "It is tried again. If it stays, ask whoever runs the server about its limits and its log."
+        ),
+    )
 
 
 def garbled(kind: str) -> ConnectorError:
@@ -241,11 +246,9 @@ def identity_changed(detail: str = "") -> IdentityChanged:
     )
 
 
-def failures() -> dict[str, tuple[ConnectorError, ...]]:
-    """What each step of a verification may end with, and what only a run may; see ``Connector.failures``."""
-    cut, ended = translate(asyncssh.ConnectionLost("")), translate(asyncssh.DisconnectError(0, ""))
-    missing, forbidden = translate(MISSING[0]("")), translate(FORBIDDEN[0](""))
-    failed = translate(asyncssh.SFTPFailure(""))
+def sign_in_failures() -> dict[str, tuple[ConnectorError, ...]]:
+    """What each step up to the sign-in may end with; see ``Connector.failures``."""
+    ended = translate(asyncssh.DisconnectError(0, ""))
     return {
         "name": (
             network_errors.name_unknown(),
@@ -254,12 +257,20 @@ def failures() -> dict[str, tuple[ConnectorError, ...]]:
         ),
         "reach": (network_errors.connection_refused(), network_errors.no_answer()),
         "identity": (not_ssh(), no_common_method(), exchange_cut(), garbled(""), silent()),
-        "sign_in": (sign_in_refused(), key_unusable(), no_sftp(), cut, ended),
+        "sign_in": (sign_in_refused(), key_unusable(), no_sftp(), line_cut(), ended),
+    }
+
+
+def failures() -> dict[str, tuple[ConnectorError, ...]]:
+    """What each step of trying to write may end with, and what only a run may; see ``Connector.failures``."""
+    missing, forbidden = translate(MISSING[0]("")), translate(FORBIDDEN[0](""))
+    failed = translate(asyncssh.SFTPFailure(""))
+    return sign_in_failures() | {
         "folder": (missing, forbidden, folder_is_file(), failed),
         "test_file": (forbidden, no_space(), short_test_file(), failed),
         "": (
             identity_changed(),
-            cut,
+            line_cut(),
             no_space(),
             upload_short(),
             files_gone(),

@@ -26,7 +26,9 @@ class Faults:
     answers stop, at the write that passes the number. ``hold_after`` and ``hold_rename`` keep writes beyond a number
     of bytes, or renames of folders, waiting until ``SandboxServer.release``. ``lose_rename_answer`` carries the next
     rename of a folder out and cuts the line before the answer. ``store_only`` is the size beyond which bytes of a
-    file are confirmed and not stored. ``keyboard_interactive`` asks for the password in that way only.
+    file are confirmed and not stored. ``cut_reading_after``, ``stall_reading_after`` and ``hold_reading_after`` count
+    bytes read in the same way; ``short_reads`` is the most that one answer to a read holds. ``keyboard_interactive``
+    asks for the password in that way only.
     """
 
     silent: bool = False
@@ -40,6 +42,10 @@ class Faults:
     refuse_folder_rename: bool = False
     lose_rename_answer: bool = False
     store_only: int | None = None
+    cut_reading_after: int | None = None
+    stall_reading_after: int | None = None
+    hold_reading_after: int | None = None
+    short_reads: int | None = None
     no_sftp: bool = False
     keyboard_interactive: bool = False
 
@@ -52,6 +58,7 @@ class Seen:
     passwords: int = 0
     keys: list[str] = field(default_factory=list)
     bytes_written: int = 0
+    bytes_read: int = 0
     renamed: list[str] = field(default_factory=list)
 
 
@@ -140,6 +147,7 @@ class SandboxServer:
         """Carry out what is held, for clients that are still there, and hold nothing any more; from any thread."""
         assert self._loop is not None
         self.faults.hold_after, self.faults.hold_rename = None, False
+        self.faults.hold_reading_after = None
         self._loop.call_soon_threadsafe(self._released.set)
 
     async def hold(self, connection: "asyncssh.SSHServerConnection") -> None:
@@ -277,6 +285,21 @@ class _Files(asyncssh.SFTPServer):
         written = super().write(file_obj, offset, data)
         assert isinstance(written, int)
         return written
+
+    async def read(self, file_obj: object, offset: int, size: int) -> bytes:
+        seen, faults = self._sandbox.seen, self._faults
+        seen.bytes_read += size
+        if faults.cut_reading_after is not None and seen.bytes_read > faults.cut_reading_after:
+            await self._cut()
+        if faults.stall_reading_after is not None and seen.bytes_read > faults.stall_reading_after:
+            await self._never_answer()
+        if faults.hold_reading_after is not None and seen.bytes_read > faults.hold_reading_after:
+            await self._sandbox.hold(self.connection)
+        if faults.short_reads is not None:
+            size = min(size, faults.short_reads)
+        data = super().read(file_obj, offset, size)
+        assert isinstance(data, bytes)
+        return data
 
     def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
         self._refuse_changes()

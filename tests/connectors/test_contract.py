@@ -22,11 +22,24 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "username": "ana",
         "hostname": "Files.Example.com:2222",
         "export_folder": "In",
-    }
+    },
+    "sftp_custom_import": {
+        "auth_method": "password",
+        "username": "ana",
+        "hostname": "Files.Example.com:2222",
+    },
+}
+
+# Answers to the questions asked of each enrichment that are right.
+OPTIONS: dict[str, dict[str, str]] = {
+    "sftp_custom_import": {"path": " in//Scores/ ", "filename": " Scores.csv "},
 }
 
 # The same, but at an address that the gateway refuses.
-INSIDE: dict[str, dict[str, str]] = {"sftp": {"hostname": "127.0.0.1:9"}}
+INSIDE: dict[str, dict[str, str]] = {
+    "sftp": {"hostname": "127.0.0.1:9"},
+    "sftp_custom_import": {"hostname": "127.0.0.1:9"},
+}
 
 every_type = pytest.mark.parametrize("connector", CONNECTORS, ids=lambda connector: connector.key)
 
@@ -64,7 +77,7 @@ def test_declaration_is_complete(connector: type[Connector]):
 def test_fields_are_sound(connector: type[Connector]):
     keys = [field.key for field in connector.fields]
     assert len(keys) == len(set(keys))
-    for field in (*connector.fields, *connector.export_options):
+    for field in (*connector.fields, *connector.export_options, *connector.enrichment_options):
         assert field.label
         assert (field.kind is FieldKind.CHOICE) == bool(field.choices)
         if field.choices:
@@ -79,23 +92,25 @@ def test_fields_are_sound(connector: type[Connector]):
             choices = next(f for f in connector.fields if f.key == other).choices
             assert value in [choice.value for choice in choices]
         assert all(key in keys for _part, key in field.fills)
-    assert not any(option.secret or option.target for option in connector.export_options)
+    for options in (connector.export_options, connector.enrichment_options):
+        assert not any(option.secret or option.target for option in options)
 
 
 @every_type
 def test_every_text_is_marked_for_translation(connector: type[Connector]):
-    calls = ast.walk(ast.parse(Path(inspect.getfile(connector)).read_text()))
+    written = [c for c in connector.__mro__ if issubclass(c, Connector) and c is not Connector]
     marked = {
         call.args[0].value
-        for call in calls
+        for module in written
+        for call in ast.walk(ast.parse(Path(inspect.getfile(module)).read_text()))
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Name)
         and call.func.id == "N_"
         and isinstance(call.args[0], ast.Constant)
     }
-    texts = [f.label for f in (*connector.fields, *connector.export_options)]
-    texts += [f.help for f in connector.fields if f.help]
-    texts += [c.label for f in (*connector.fields, *connector.export_options) for c in f.choices]
+    fields = (*connector.fields, *connector.export_options, *connector.enrichment_options)
+    texts = [text for f in fields for text in (f.label, f.help, f.rule) if text]
+    texts += [c.label for f in fields for c in f.choices]
     texts += [label for _key, label in connector.steps]
     texts += [connector.category, connector.description, connector.not_tested, *connector.requires]
     assert set(texts) - marked == set()
@@ -141,6 +156,29 @@ def test_nothing_typed_is_an_error_at_fields_that_exist(connector: type[Connecto
 
 
 @every_type
+def test_directions_have_their_verb_their_options_and_their_limits(connector: type[Connector]):
+    assert connector.takes_files() == connector.serves("export")
+    assert connector.brings_files() == connector.serves("enrichment")
+    assert connector.serves("export") or connector.serves("enrichment")
+    if not connector.serves("export"):
+        assert not connector.export_options
+    if not connector.serves("enrichment"):
+        assert not connector.enrichment_options
+        assert connector.limits.max_enrichments is None
+
+
+@every_type
+def test_answers_to_the_options_of_enrichments_are_cleaned_once(connector: type[Connector]):
+    cleaned = connector.clean_options(OPTIONS.get(connector.key, {}) | {"unknown": "x"})
+    assert list(cleaned) == [field.key for field in connector.enrichment_options]
+    assert connector.clean_options(cleaned) == cleaned
+    if any(field.required for field in connector.enrichment_options):
+        with pytest.raises(InvalidSettings) as caught:
+            connector.clean_options({})
+        assert set(caught.value.errors) <= set(cleaned)
+
+
+@every_type
 def test_verification_yields_the_declared_steps_and_never_raises(connector: type[Connector]):
     # Without any permission the gateway refuses the loopback interface, so that nothing is reached.
     settings = connector.clean(EXAMPLES[connector.key] | INSIDE[connector.key])
@@ -156,7 +194,12 @@ def test_verification_yields_the_declared_steps_and_never_raises(connector: type
 @every_type
 def test_limits_are_positive(connector: type[Connector]):
     limits = connector.limits
-    for number in (limits.max_profiles, limits.min_profiles, limits.max_files_per_table):
+    for number in (
+        limits.max_profiles,
+        limits.min_profiles,
+        limits.max_files_per_table,
+        limits.max_enrichments,
+    ):
         assert number is None or number > 0
     if limits.max_profiles and limits.min_profiles:
         assert limits.min_profiles <= limits.max_profiles

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from connections import gateway
+from connections import connectors, gateway
 from connections.connectors import CONNECTORS, network_errors
 from connections.connectors.base import Connector
 from connections.connectors.errors import ConnectorError, NeedsAttention, RemoteRejected, TryLater
@@ -40,17 +40,33 @@ def test_failures_belong_to_steps_and_say_who_acts(connector: type[Connector]) -
             assert failure.detail == ""
 
 
-def test_sftp_declares_every_failure_that_its_modules_raise() -> None:
+# Words that only the modules of another type over SFTP raise.
+READING = raised(HERE / "connectors/file_errors.py")
+WRITING = {"folder_not_writable", "folder_is_file", "no_space", "file_incomplete", "files_gone"} | {
+    "already_there",
+    "too_many_files",
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "not_raised"),
+    [("sftp", READING - {"folder_missing", "server_failure"}), ("sftp_custom_import", WRITING)],
+)
+def test_types_over_sftp_declare_every_failure_that_their_modules_raise(
+    key: str, not_raised: set[str]
+) -> None:
     modules = [
         HERE / "gateway.py",
         *(HERE / "connectors").glob("s[fs]*.py"),
         HERE / "connectors/network_errors.py",
+        HERE / "connectors/file_errors.py",
     ]
-    assert len(modules) >= 7
+    assert len(modules) >= 9
     words = set().union(*(raised(path) for path in modules)) - ASKED
-    declared = {f.code for failures in CONNECTORS[0].failures.values() for f in failures}
-    assert CONNECTORS[0].key == "sftp"
-    assert words == declared
+    connector = connectors.get(key)
+    assert connector is not None
+    declared = {f.code for failures in connector.failures.values() for f in failures}
+    assert words - not_raised == declared
 
 
 def test_the_network_is_the_same_for_every_type() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from connections.connectors import sftp, sftp_delivery
+from connections.connectors import sftp_delivery, sftp_server
 from connections.connectors.base import FileDelivery
 from connections.connectors.errors import ConnectorError, NeedsAttention, TryLater
 from tests.connectors.servers import SandboxFactory, Server
@@ -339,7 +339,7 @@ def test_quota_that_the_server_does_not_name(sandbox_server: SandboxFactory):
 def test_server_that_stops_answering_holds_the_writer_back(
     sandbox_server: SandboxFactory, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sftp, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(sftp_server, "PATIENCE_SECONDS", 0.5)
     taken: list[int] = []
     with sandbox_server(stall_after=MB) as (server, _box):
         with server.connector().deliver() as delivery:

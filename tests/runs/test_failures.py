@@ -108,7 +108,7 @@ def test_a_server_that_is_away_is_tried_again_and_then_given_up(
 def test_a_silent_server_is_tried_again(
     delivery: Delivery, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, admin: User
 ) -> None:
-    monkeypatch.setattr("connections.connectors.sftp.RUN_CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr("connections.connectors.sftp_server.RUN_CONNECT_SECONDS", 0.3)
     delivery.box.faults.silent = True
     with SandboxServer(tmp_path / "silent", password="sandbox-password", faults=delivery.box.faults) as box:
         delivery.allow(box.port)
