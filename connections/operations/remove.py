@@ -201,7 +201,8 @@ def _archive(connection: Connection, actor: User) -> None:
         settings=connection.settings,
         host_key=connection.host_key,
         max_parallel=connection.max_parallel,
-        epoch=connection.epoch + 1,
+        # one number above both: whatever is restored begins where nothing from before fits
+        epoch=max(connection.epoch, connection.version) + 1,
         created_at=connection.created_at,
         removed_by_label=str(actor)[:150],
         keep_until=now + KEPT_FOR,

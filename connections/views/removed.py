@@ -1,0 +1,73 @@
+"""Settings > Connections > Removed: what can still be restored."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from connections import connectors
+from connections.models import RemovedConnection
+from connections.operations.remove import KEPT_FOR
+from connections.operations.restore import restorable, restore_connection
+from connections.views.lists import type_of
+from connections_portal.errors import OperationError
+from connections_portal.roles import Role
+from connections_portal.web import PortalRequest, go_to, page_or_fragment, paginate, role_required
+
+
+@require_safe
+@role_required(Role.ADMINISTRATOR)
+def removed(request: PortalRequest) -> HttpResponse:
+    """The removed connections, the latest first."""
+    page = paginate(request, restorable())
+    context = {
+        "page_obj": page,
+        "days": KEPT_FOR.days,
+        "rows": [{"removed": row, "type": type_of(row), "target": _target(row)} for row in page],
+    }
+    return page_or_fragment(request, "connections/removed.html", "connections/_removed_table.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(Role.ADMINISTRATOR)
+def restore(request: PortalRequest, uuid: UUID) -> HttpResponse:
+    """Ask, under which name too, then restore and go to the connection. One that is back already is shown."""
+    kept = get_object_or_404(restorable(), uuid=uuid)
+    error: OperationError | None = None
+    name = kept.name
+    if request.method == "POST":
+        name = request.POST.get("name", "")[:300]
+        try:
+            connection = restore_connection(removed=kept, name=name, actor=request.user)
+        except OperationError as refused:
+            error = refused
+        else:
+            messages.success(
+                request,
+                _("%(name)s is restored and paused. Resume it to use it again.") % {"name": connection.name},
+            )
+            return go_to(request, reverse("connections:detail", args=[connection.uuid]))
+    context: dict[str, Any] = {
+        "removed": kept,
+        "type": type_of(kept),
+        "target": _target(kept),
+        "name": name,
+        "error": error.message if error else "",
+        "wrong": error.fields.get("name", "") if error else "",
+        "action": reverse("connections:restore", args=[uuid]),
+        "cancel_url": reverse("connections:removed"),
+    }
+    status = error.status if error else 200
+    return page_or_fragment(
+        request, "connections/restore.html", "connections/_restore.html", context, status=status
+    )
+
+
+def _target(kept: RemovedConnection) -> str:
+    connector = connectors.get(kept.type_key)
+    return connector.target_label(kept.settings) if connector else ""
