@@ -4,6 +4,8 @@ from django.urls import path
 
 from connections.views import access, detail, discover, edit, lists, remove, set_up, share, stop
 from connections.views import help as help_page
+from connections.views import move as move_page
+from connections.views import removed as removed_page
 
 app_name = "connections"
 
@@ -23,5 +25,8 @@ urlpatterns = [
     path("undo/share/", share.undo_sharing, name="undo_share"),
     path("<uuid:uuid>/share/", share.share, name="share"),
     path("<uuid:uuid>/remove/", remove.remove, name="remove"),
+    path("<uuid:uuid>/move/", move_page.move, name="move"),
+    path("removed/", removed_page.removed, name="removed"),
+    path("removed/<uuid:uuid>/restore/", removed_page.restore, name="restore"),
     path("<slug:tab>/remove/", remove.remove_several, name="remove_several"),
 ]

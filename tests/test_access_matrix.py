@@ -75,6 +75,9 @@ MATRIX: dict[str, tuple[str, str]] = {
     "see_as": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:remove": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
     "connections:remove_several": ("302 - - - - - -", "302 403 403 403 403 403 422"),
+    "connections:move": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "connections:removed": ("302 403 403 403 403 403 200", "302 - - - - - -"),
+    "connections:restore": ("302 403 403 403 403 403 404", "302 403 403 403 403 403 404"),
     "exports:list": ("302 403 200 200 200 403 200", "302 - - - - - -"),
     "exports:create": ("302 403 403 200 200 403 200", "302 403 403 422 422 403 422"),
     "exports:detail": ("302 403 200 200 200 403 200", "302 - - - - - -"),
@@ -180,6 +183,8 @@ def address(name: str, export: Export) -> str:
         "connections:stopped": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:remove": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:remove_several": ["exports"],
+        "connections:move": [export.connection.uuid],  # type: ignore[union-attr]
+        "connections:restore": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:access": [export.connection.uuid],  # type: ignore[union-attr]
         **{f"permissions:{name}": [export.responsible_id] for name in OF_A_PERSON},
         "exports:attach_waiting": ["sftp"],
