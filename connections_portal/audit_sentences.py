@@ -308,6 +308,11 @@ SENTENCES: dict[str, str | Promise | Writer] = {
     "connection.seen_as": gettext_lazy("%(actor)s looked at the connections that %(object)s is offered"),
     "connection.removed": gettext_lazy('%(actor)s removed "%(object)s"'),
     "connection.remove_refused": _remove_refused,
+    "connection.restored": gettext_lazy('%(actor)s restored "%(object)s"'),
+    "connection.forgotten": gettext_lazy('%(actor)s forgot "%(object)s", which was removed 30 days before'),
+    "connection.dependents_moved": gettext_lazy(
+        '%(actor)s moved what used "%(object)s" to "%(connection)s" (%(settled)s)'
+    ),
     "connection.tidied": _tidied,
     "connection.needs_attention": gettext_lazy(
         '%(actor)s marked "%(object)s" as needing attention (%(code)s)'

@@ -70,6 +70,7 @@ LABELS = {
     "schedule": gettext_lazy("Schedule"),
     "schedules_off": gettext_lazy("Schedules turned off"),
     "sent": gettext_lazy("Rows sent"),
+    "settled": gettext_lazy("Settled"),
     "state": gettext_lazy("State"),
     "step": gettext_lazy("Step"),
     "trigger": gettext_lazy("Started by"),

@@ -16,6 +16,7 @@ from connections.models import (
     ConnectionUserObjectPermission,
     State,
 )
+from connections.operations.restore import restorable
 from connections.sharing import grantable_groups, grantable_people
 from connections.views.discover import tab_counts
 from connections.views.steps import type_facts
@@ -72,6 +73,7 @@ def _list(request: PortalRequest, tab: str) -> HttpResponse:
             "type_choices": sorted(((kind["key"], kind["name"]) for kind in types), key=lambda kind: kind[1]),
             "statuses": [(state.value, state.label) for state in listing.STATES],
             "accesses": Access.choices,
+            "removed_count": restorable().count(),
         }
     return page_or_fragment(request, "connections/list.html", "connections/_table.html", context)
 
