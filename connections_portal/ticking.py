@@ -6,7 +6,8 @@ from collections import Counter
 from django.utils import timezone
 
 from connections.operations.drafts import purge_drafts
-from connections_portal import mail, messages, refresh
+from connections.operations.restore import purge_removed
+from connections_portal import messages, refresh
 from exports.operations.tick import tick as tick_exports
 
 
@@ -15,5 +16,5 @@ def tick(*, now: dt.datetime | None = None) -> dict[str, int]:
     now = now or timezone.now()
     done = Counter(tick_exports(now=now))
     done.update(refresh.tick(now=now))
-    done.update(drafts=purge_drafts(now=now), letters=mail.renew(), pruned=messages.prune())
+    done.update(drafts=purge_drafts(now=now), removed=purge_removed(now), pruned=messages.prune())
     return dict(done)

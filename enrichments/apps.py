@@ -8,3 +8,13 @@ class EnrichmentsConfig(AppConfig):
 
     name = "enrichments"
     verbose_name = "Enrichment"
+
+    def ready(self) -> None:
+        """Make enrichments known as something that is built on connections, and as a stage of the system refresh."""
+        from connections import dependents
+        from connections_portal import refresh
+        from enrichments.operations.refresh import FOLLOWER
+        from enrichments.usage import KIND
+
+        refresh.register(FOLLOWER)
+        dependents.register(KIND)

@@ -1,0 +1,1 @@
+"""One operation per action on enrichments."""

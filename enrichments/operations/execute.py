@@ -1,0 +1,233 @@
+"""What a worker does with a run of an enrichment: take it up, bring the file in, publish, say truthfully how it ended.
+
+The result is written into a folder of its own below the output table's; the fenced step to *publishing* stores its
+name, and only then is the table led to it (rule S25).
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.db import Error, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from connections.connectors.base import N_, Connector
+from connections.connectors.errors import ConnectorError
+from connections.models import Connection
+from connections.operations import attempts, failures
+from connections.operations.attention import clear_attention
+from connections.operations.connector import open_connector
+from connections.operations.failures import Failed, Failure, of_connector
+from connections.operations.refusals import has_room
+from connections_portal import audit, runs
+from connections_portal.models import LEASED_STATES, RunState, WhoActs
+from connections_portal.runs import Claimed, Lease, LeaseLost
+from enrichments import tables
+from enrichments.importing import Imported, ImportProblem, SourceChanged, run_import
+from enrichments.models import EnrichmentRun
+from enrichments.operations import refusals
+from enrichments.tasks import wake
+
+PROGRESS_SECONDS = 1.0
+
+# The target, consent or pause of the connection changes its epoch; a run goes on only under the one it began with (S4).
+STILL = Q(enrichment__connection__epoch=F("connection_epoch"), enrichment__active=True)
+
+
+def execute_run(*, run_id: int, worker: str) -> str:
+    """Take the run up if it is due, and carry it to its end or its next attempt. Returns what came of it."""
+    if not attempts.has_space(run_id):
+        return "no space"
+    claimed, lease = runs.claim(
+        EnrichmentRun,
+        run_id,
+        worker=worker,
+        lock_first=_lock_connection,
+        slot_free=lambda run: has_room(Connection.objects.get(enrichments=run.enrichment_id)),
+        refuses=refusals.of_run,
+        on_refused=lambda run, refusal: record_end(run, RunState.FAILED, refusal.code),
+        still=STILL,
+    )
+    if lease is None:
+        if claimed is Claimed.REFUSED:
+            _after_the_end(run_id)
+        return claimed.value
+    run = EnrichmentRun.objects.select_related("enrichment__connection", "started_by").get(pk=run_id)
+    with runs.keep(lease):
+        try:
+            outcome = _publish(run, lease) if run.state == RunState.PUBLISHING else _attempt(run, lease)
+        except LeaseLost:
+            outcome = "lost"
+    _after_the_end(run_id)
+    return outcome
+
+
+def _lock_connection(run_id: int) -> None:
+    """Lock what slots are counted on; always before the run, as those do who change a connection."""
+    Connection.objects.select_for_update(of=("self",)).filter(enrichments__runs=run_id).first()
+
+
+def _attempt(run: EnrichmentRun, lease: Lease) -> str:
+    """One attempt from the server's file to the published table."""
+    attempts.begin(run, lease)
+    name = f"run-{run.uuid.hex}-{lease.token.hex[:8]}"
+    folder = tables.new_folder(run.table_name, name)
+    try:
+        imported = _bring_in(run, lease, folder)
+        _to_publishing(run, lease, name, imported)
+    except Failed as failed:
+        tables.discard(folder)
+        return attempts.fail(
+            run, lease, failed.failure, connection_id=run.enrichment.connection_id, carrier=CARRIER
+        )
+    except LeaseLost:
+        tables.discard(folder)
+        raise
+    return _publish(run, lease)
+
+
+def _bring_in(run: EnrichmentRun, lease: Lease, folder: Path) -> Imported:
+    """Read and check the file into ``folder``. Raises Failed and LeaseLost."""
+    with _connector(run) as connector, connector.fetch() as source:
+        return run_import(
+            source=source,
+            options=run.options,
+            segment=run.segment,
+            folder=folder,
+            report=_Report(lease),
+            check=lease.check,
+        )
+
+
+class _Report:
+    """Progress on the run's row, at most once a second; also notices that the run was canceled."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self._reported = 0.0
+
+    def __call__(self, bytes_read: int, rows_read: int) -> None:
+        if time.monotonic() - self._reported >= PROGRESS_SECONDS:
+            self._reported = time.monotonic()
+            self._lease.write(RunState.RUNNING, bytes_sent=bytes_read, read=rows_read)
+
+
+def _to_publishing(run: EnrichmentRun, lease: Lease, name: str, imported: Imported) -> None:
+    """Store what came of it with the step to *publishing*, fenced. Raises LeaseLost."""
+    lease.write(
+        RunState.RUNNING,
+        state=RunState.PUBLISHING,
+        result_folder=name,
+        selected=imported.selected,
+        read=imported.read,
+        sent=imported.enriched,
+        rejected=imported.rejected,
+        left_out=imported.left_out,
+        reasons=imported.reasons,
+        coverage=[list(field) for field in imported.coverage],
+        bytes_sent=imported.bytes_read,
+        heartbeat_at=Now(),
+    )
+    run.refresh_from_db()
+
+
+def _publish(run: EnrichmentRun, lease: Lease) -> str:
+    """Lead the output table to the run's result; may be repeated by whoever finds the run here (rule S25)."""
+    try:
+        tables.publish(run.table_name, run.result_folder)
+    except OSError as error:
+        failure = Failure(
+            "not_published",
+            N_("The output table could not be replaced."),
+            WhoActs.OPERATOR,
+            N_("Whoever operates the portal looks at ENRICHMENTS_DIR."),
+            type(error).__name__,
+            retry=True,
+        )
+        return attempts.publish_later(run, lease, failure, carrier=CARRIER)
+    return _succeed(run, lease)
+
+
+def _succeed(run: EnrichmentRun, lease: Lease) -> str:
+    state = RunState.WARNINGS if run.rejected else RunState.SUCCESSFUL
+    with transaction.atomic():
+        if run.enrichment.connection_id:
+            clear_attention(connection_id=run.enrichment.connection_id)  # before the run, as everywhere
+        texts = {"code": "", "cause": "", "remedy": "", "detail": "", "who_acts": ""}
+        if not runs.finish(lease, RunState.PUBLISHING, state=state, **texts):
+            raise LeaseLost
+        attempts.succeed(run)
+        record_end(run, state)
+    return state.value
+
+
+@contextmanager
+def _connector(run: EnrichmentRun) -> Iterator[Connector]:
+    """The run's connector; whatever goes wrong becomes a Failure while its secrets can still be masked."""
+    connection = run.enrichment.connection
+    if connection is None:
+        raise LeaseLost
+    try:
+        with open_connector(connection, purpose="run", actor=run.started_by, run=run) as connector:
+            try:
+                yield connector
+            except ConnectorError as error:
+                raise Failed(of_connector(error)) from None
+    except (Failed, LeaseLost, Error):
+        # the database is not the run's fault: the worker stops, its lease ends, and the next one goes on
+        raise
+    except Exception as error:  # noqa: BLE001  # the run must end in a true state whatever happens
+        raise Failed(_of_portal(run, error)) from None
+
+
+def _of_portal(run: EnrichmentRun, error: Exception) -> Failure:
+    """What went wrong on this side, or with the file itself."""
+    match error:
+        case ImportProblem():
+            return Failure(error.code, error.cause, WhoActs.EDITOR, error.remedy)
+        case SourceChanged():
+            return Failure(
+                "source_changed",
+                N_("The file changed while it was read, so nothing of it was kept."),
+                WhoActs.NOBODY,
+                N_("Nothing to do: the run starts over."),
+                retry=True,
+            )
+    return failures.of_portal(run, error)
+
+
+def record_end(run: EnrichmentRun, state: RunState, code: str = "") -> None:
+    """Put how the run ended into the audit, with its counts, inside the caller's transaction."""
+    counts = EnrichmentRun.objects.values("read", "sent", "rejected", "left_out").get(pk=run.pk)
+    audit.record(
+        "enrichment.run_finished",
+        actor=None,
+        target=run.enrichment,
+        run=str(run.uuid),
+        state=state.value,
+        code=code,
+        **counts,
+    )
+
+
+CARRIER = attempts.Carrier(
+    wake=lambda run_id, delay: wake(run_id, delay=delay),
+    record_end=record_end,
+    close_items=lambda run, again: None,
+    not_published=N_("The file was read but the output table could not be replaced."),
+)
+
+
+def _after_the_end(run_id: int) -> None:
+    """Wake the connection's next queued run: unless this one still holds its slot, there is room."""
+    run = EnrichmentRun.objects.filter(pk=run_id).exclude(state__in=LEASED_STATES).first()
+    if run is None:
+        return
+    waiting = EnrichmentRun.objects.filter(
+        enrichment__connection__enrichments=run.enrichment_id, state=RunState.QUEUED, not_before__lte=Now()
+    )
+    next_id = waiting.order_by("queued_at", "pk").values_list("pk", flat=True).first()
+    if next_id is not None:
+        wake(next_id)
