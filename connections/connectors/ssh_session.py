@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import asyncssh
+from asyncssh.constants import MSG_IGNORE
 
 from connections.connectors.base import N_, Gateway, ServerIdentity
 from connections.connectors.errors import ConnectorError, NeedsAttention
@@ -82,6 +83,7 @@ class _Client(asyncssh.SSHClient):
         self._used = False
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        _send_nothing_empty(conn)
         self.connection = conn
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
@@ -132,6 +134,21 @@ class _Client(asyncssh.SSHClient):
             return None
         self._used = True
         return credential
+
+
+def _send_nothing_empty(connection: asyncssh.SSHClientConnection) -> None:
+    """Leave out the empty message that asyncssh puts before each packet.
+
+    It protects ciphers in CBC mode (RFC 4251 §9.3.1), of which ``CIPHERS`` has none, and takes as long to send as a
+    small packet: a twentieth off a run of 230 MB.
+    """
+    send = connection.send_packet
+
+    def send_packet(pkttype: int, *args: bytes, handler: Any = None) -> None:
+        if pkttype != MSG_IGNORE:
+            send(pkttype, *args, handler=handler)
+
+    connection.send_packet = send_packet  # type: ignore[method-assign]
 
 
 class SshSession:

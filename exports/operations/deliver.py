@@ -4,9 +4,11 @@ Everything goes into ``<export folder>/.incoming-<run>-<token>``; the step to *p
 only then may the folder be renamed (rules S23, S25). Progress is written at most once a second, under the run's token.
 """
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -47,11 +49,46 @@ class Interrupted(Exception):
         self.remedy = remedy
 
 
-def send(run: ExportRun, lease: Lease, delivery: FileDelivery, engine: Engine) -> None:
+@dataclass
+class Ahead:
+    """What was read of an item before there was a line to send it over: its inputs, its counts, its first rows."""
+
+    before: list[list[Any]] | None
+    counts: payload.Counts
+    batches: Iterator[Any]
+
+
+def look_ahead(run: ExportRun, engine: Engine) -> Ahead | None:
+    """Begin to read a single item while the line to the server is opened; None where there is more to it than that.
+
+    Several items are counted first, and an attempt after another one may keep what that wrote. What cannot be read
+    is told when its turn comes.
+    """
+    tasks = list(run.tasks.all()[:2])
+    if len(tasks) > 1 or run.temporary_folder:
+        return None
+    selection = _selection(tasks[0])
+    try:
+        before = _inputs(engine, tasks[0])
+        counts = payload.count(engine, selection)
+        batches = payload.stream(engine, selection)
+        first = list(itertools.islice(batches, 1))
+    except (payload.PayloadError, CustomerDataError):
+        return None
+    return Ahead(before, counts, itertools.chain(first, batches))
+
+
+def _selection(task: ExportTask) -> payload.Selection:
+    return payload.Selection(Kind(task.kind), task.source, tuple(task.fields))
+
+
+def send(
+    run: ExportRun, lease: Lease, delivery: FileDelivery, engine: Engine, ahead: Ahead | None = None
+) -> None:
     """Write every item's files and ``model.json`` and take the step to *publishing*.
 
-    Raises ConnectorError, PayloadError, CustomerDataError, Interrupted, and LeaseLost after deleting what it wrote
-    if the run was canceled.
+    ``ahead`` is what ``look_ahead`` gave for this attempt. Raises ConnectorError, PayloadError, CustomerDataError,
+    Interrupted, and LeaseLost after deleting what it wrote if the run was canceled.
     """
     gzipped = run.options.get("compression") == "gzip"
     delimiter = DELIMITERS[run.options.get("delimiter", "comma")]
@@ -63,7 +100,7 @@ def send(run: ExportRun, lease: Lease, delivery: FileDelivery, engine: Engine) -
         _count(run, lease, engine, tasks)
         for task, table in zip(tasks, names, strict=True):
             if task.state != TaskState.DONE:
-                _Item(run, lease, delivery, engine, task, temporary, table, gzipped, delimiter).send()
+                _Item(run, lease, delivery, engine, task, temporary, table, gzipped, delimiter).send(ahead)
         _to_publishing(run, lease, delivery, engine, temporary, names, delimiter)
     except (LeaseLost, CustomerDataError) as error:
         if isinstance(error, CustomerDataError) and not lease.is_lost():
@@ -84,9 +121,8 @@ def _count(run: ExportRun, lease: Lease, engine: Engine, tasks: list[ExportTask]
     for task in tasks if len(tasks) > 1 else ():
         if task.state == TaskState.DONE:
             continue
-        selection = payload.Selection(Kind(task.kind), task.source, tuple(task.fields))
         try:
-            counts = payload.count(engine, selection)
+            counts = payload.count(engine, _selection(task))
         except (payload.PayloadError, CustomerDataError):
             continue
         _write_task(lease, task, selected=counts.selected)
@@ -168,16 +204,18 @@ class _Item:
     ) -> None:
         self.run, self.lease, self.delivery, self.engine, self.task = run, lease, delivery, engine, task
         self.temporary, self.table, self.gzipped, self.delimiter = temporary, table, gzipped, delimiter
-        self.selection = payload.Selection(Kind(task.kind), task.source, tuple(task.fields))
+        self.selection = _selection(task)
         self.rows = 0
         self.bytes = 0
         self.reported = 0.0
 
-    def send(self) -> None:
+    def send(self, ahead: Ahead | None) -> None:
         """Select, write and check every file; then the task is done and accounts for every row."""
-        payload.columns(self.engine, self.selection)
-        before = _inputs(self.engine, self.task)
-        counts = payload.count(self.engine, self.selection)
+        if ahead is None:
+            before = _inputs(self.engine, self.task)
+            counts = payload.count(self.engine, self.selection)
+            ahead = Ahead(before, counts, payload.stream(self.engine, self.selection))
+        before, counts = ahead.before, ahead.counts
         left_out = sum(counts.left_out.values())
         _write_task(
             self.lease,
@@ -189,7 +227,7 @@ class _Item:
             reasons=counts.left_out,
             identity=before,
         )
-        files = list(self._files(split_rows(counts.sendable)))
+        files = list(self._files(ahead.batches, split_rows(counts.sendable)))
         if before is None or _inputs(self.engine, self.task) != before or self.rows != counts.sendable:
             raise Interrupted(
                 N_("The customer data changed while it was read, so the files were thrown away."),
@@ -211,12 +249,12 @@ class _Item:
             ExportFile.objects.bulk_create(files)
             write_totals(self.run, self.lease)
 
-    def _files(self, shares: list[int]) -> Iterator[ExportFile]:
+    def _files(self, batches: Iterator[Any], shares: list[int]) -> Iterator[ExportFile]:
         """Write the files one after the other; each is yielded when the server has confirmed its size."""
         schema = None
         writing: _File | None = None
         current = -1
-        for index, batch in divide(payload.stream(self.engine, self.selection), shares):
+        for index, batch in divide(batches, shares):
             if index != current:
                 if writing:
                     yield writing.close()
@@ -321,12 +359,7 @@ def _to_publishing(
     described = [
         Described(
             table,
-            [
-                (column.name, cdm_type(column.words))
-                for column in payload.columns(
-                    engine, payload.Selection(Kind(task.kind), task.source, tuple(task.fields))
-                )
-            ],
+            [(column.name, cdm_type(column.words)) for column in payload.columns(engine, _selection(task))],
             [(file.name, file.rows) for file in task.files.all()],
         )
         for task, table in zip(tasks, names, strict=True)

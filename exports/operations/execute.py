@@ -1,7 +1,9 @@
 """What a worker does with a run: take it up, deliver, publish, and say truthfully how it ended."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from django.db import Error, transaction
 from django.db.models import F, Q
@@ -20,7 +22,7 @@ from connections_portal.models import LEASED_STATES, RunState
 from connections_portal.runs import Claimed, Lease, LeaseLost
 from exports.models import Export, ExportRun, TaskState
 from exports.operations import leftovers, places, refusals
-from exports.operations.deliver import send
+from exports.operations.deliver import Ahead, look_ahead, send
 from exports.operations.failures import of_portal
 from exports.tasks import wake
 
@@ -70,12 +72,14 @@ def _attempt(run: ExportRun, lease: Lease) -> str:
     try:
         with (
             _connector(run) as connector,
+            _signing_in(connector) as line,
             customer_data.open_for_run() as engine,
-            connector.deliver() as delivery,
         ):
             lease.on_lost = engine.interrupt
+            ahead = look_ahead(run, engine)
+            delivery = line.result()
             leftovers.discard_on_the_way(run, delivery)
-            _send(run, lease, delivery, engine)
+            _send(run, lease, delivery, engine, ahead)
             # without its export: the connection stays as it was when the line was opened
             run.refresh_from_db(fields=["state", "temporary_folder", "final_folder", "manifest", "rejected"])
             _give_final_name(run, delivery)
@@ -89,10 +93,27 @@ def _attempt(run: ExportRun, lease: Lease) -> str:
     return attempts.fail(run, lease, failure, connection_id=run.export.connection_id, carrier=CARRIER)
 
 
-def _send(run: ExportRun, lease: Lease, delivery: FileDelivery, engine: customer_data.Engine) -> None:
+@contextmanager
+def _signing_in(connector: Connector) -> Iterator[Future[FileDelivery]]:
+    """Open the line from a thread of its own: reading can begin meanwhile. The result raises ConnectorError."""
+    delivering = connector.deliver()
+    with ThreadPoolExecutor(1, "line") as pool, ExitStack() as stack:
+        entering = pool.submit(delivering.__enter__)
+
+        @stack.push
+        def leave(*raised: Any) -> bool | None:
+            wait([entering])
+            return None if entering.exception() else delivering.__exit__(*raised)
+
+        yield entering
+
+
+def _send(
+    run: ExportRun, lease: Lease, delivery: FileDelivery, engine: customer_data.Engine, ahead: Ahead | None
+) -> None:
     """Send everything; what no later attempt can use is deleted while the line is open. Raises Failed."""
     try:
-        send(run, lease, delivery, engine)
+        send(run, lease, delivery, engine, ahead)
     except (LeaseLost, Error):
         raise
     except Exception as error:  # noqa: BLE001  # told in words by whoever asked for the connector
