@@ -95,6 +95,8 @@ class EnrichmentRun(Run):
             *Run.Meta.indexes,
             models.Index(fields=["enrichment", "-queued_at", "-id", "state"], name="last_enrichment_run"),
             models.Index(fields=["enrichment", "-finished_at"], name="last_ended_enrichment_run"),
+            # what went over a connection, whatever has become of its enrichments since
+            models.Index(fields=["connection_uuid", "-finished_at"], name="enrichment_over_connection"),
         ]
 
     def __str__(self) -> str:

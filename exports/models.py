@@ -147,6 +147,8 @@ class ExportRun(Run):
             *Run.Meta.indexes,
             models.Index(fields=["export", "-queued_at", "-id", "state"], name="last_run"),
             models.Index(fields=["export", "-finished_at"], name="last_ended_run"),
+            # what went over a connection, whatever has become of its exports since
+            models.Index(fields=["connection_uuid", "-finished_at"], name="run_over_connection"),
         ]
 
     def __str__(self) -> str:
