@@ -8,3 +8,12 @@ class ConnectionsConfig(AppConfig):
 
     name = "connections"
     verbose_name = "Connections"
+
+    def ready(self) -> None:
+        """Make known what is written to people about requests for access."""
+        from connections import letters
+        from connections.operations.requests import ANSWERED, REQUESTED
+        from connections_portal import mail
+
+        mail.register(REQUESTED, letters.requested)
+        mail.register(ANSWERED, letters.answered)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from connections.views import access, detail, discover, edit, lists, remove, set_up, share, stop
+from connections.views import access, detail, discover, edit, lists, remove, requests, set_up, share, stop
 from connections.views import help as help_page
 from connections.views import move as move_page
 from connections.views import removed as removed_page
@@ -14,6 +14,9 @@ urlpatterns = [
     path("enrichment/", lists.enrichment, name="enrichment"),
     path("exports/", lists.exports, name="exports"),
     path("help/<slug:type_key>/", help_page.type_help, name="help"),
+    path("requests/", requests.requests, name="requests"),
+    path("requests/<uuid:uuid>/grant/", requests.grant, name="grant"),
+    path("requests/<uuid:uuid>/decline/", requests.decline, name="decline"),
     path("new/<slug:type_key>/", set_up.set_up, name="set_up"),
     path("<uuid:uuid>/", detail.detail, name="detail"),
     path("<uuid:uuid>/access/", access.of_connection, name="access"),

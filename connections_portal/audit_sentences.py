@@ -330,6 +330,7 @@ SENTENCES: dict[str, str | Promise | Writer] = {
     ),
     "export.attached": gettext_lazy('%(actor)s added the connection "%(connection)s" to "%(object)s"'),
     "export.taken_over": gettext_lazy('%(actor)s took "%(object)s" over'),
+    "export.moved": gettext_lazy('%(actor)s moved "%(object)s" from "%(before)s" to "%(connection)s"'),
     "export.removed": gettext_lazy('%(actor)s removed "%(object)s"'),
     "export.run_requested": _run_requested,
     "export.run_canceled": _with_reason(gettext_lazy('%(actor)s canceled a run of "%(object)s"')),
@@ -339,6 +340,10 @@ SENTENCES: dict[str, str | Promise | Writer] = {
     "enrichment.edited": _saved(gettext_lazy('%(actor)s edited "%(object)s"')),
     "enrichment.activated": gettext_lazy('%(actor)s activated "%(object)s"'),
     "enrichment.deactivated": gettext_lazy('%(actor)s deactivated "%(object)s"'),
+    "enrichment.moved": gettext_lazy('%(actor)s moved "%(object)s" from "%(before)s" to "%(connection)s"'),
+    "enrichment.connection_gone": gettext_lazy(
+        '%(actor)s took the connection "%(connection)s", which was removed, from the inactive "%(object)s"'
+    ),
     "enrichment.deleted": gettext_lazy('%(actor)s deleted "%(object)s"'),
     "enrichment.run_requested": _run_requested,
     "enrichment.run_finished": _run_finished,
@@ -349,6 +354,12 @@ SENTENCES: dict[str, str | Promise | Writer] = {
     "refresh.scheduled": _refresh_scheduled,
     "refresh.started": _refresh_started,
     "refresh.finished": gettext_lazy("The system refresh of %(object)s is done"),
+    "access.requested": gettext_lazy("%(actor)s asked for a connection of the type %(object)s"),
+    "access.request_withdrawn": gettext_lazy(
+        "%(actor)s withdrew the request for a connection of the type %(object)s"
+    ),
+    "access.granted": gettext_lazy('%(actor)s granted the request of %(person)s: "%(connection)s"'),
+    "access.declined": gettext_lazy("%(actor)s declined the request of %(person)s (%(object)s)"),
     "access.refused": _refused,
     "audit.downloaded": _downloaded,
 }

@@ -74,6 +74,7 @@ LABELS = {
     "state": gettext_lazy("State"),
     "step": gettext_lazy("Step"),
     "trigger": gettext_lazy("Started by"),
+    "person": gettext_lazy("Person"),
     "type": gettext_lazy("Type"),
     "used_by": gettext_lazy("Used by"),
     "version": gettext_lazy("Version"),

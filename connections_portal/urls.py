@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from connections.views import access
+from connections.views import access, my_requests
 from connections_portal.views import (
     account,
     audit,
@@ -23,6 +23,15 @@ table_patterns = (
         path("<str:kind>/<str:name>/", tables.table, name="detail"),
     ],
     "tables",
+)
+
+request_patterns = (
+    [
+        path("", my_requests.my_requests, name="list"),
+        path("new/", my_requests.ask, name="ask"),
+        path("<uuid:uuid>/withdraw/", my_requests.withdraw, name="withdraw"),
+    ],
+    "requests",
 )
 
 system_patterns = (
@@ -65,6 +74,7 @@ urlpatterns = [
     path("healthz/", home.health, name="health"),
     path("data/tables/", include(table_patterns)),
     path("data/exports/", include("exports.urls")),
+    path("data/requests/", include(request_patterns)),
     # a page of Settings that shows a piece of the export form: connections must not know exports
     path("settings/connections/see-as/", see_as.see_as, name="see_as"),
     path("settings/connections/", include("connections.urls")),

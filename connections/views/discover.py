@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from connections import listing
+from connections.access_requests import open_requests
 from connections.connectors import CONNECTORS
 from connections.connectors.base import Connector
 from connections.connectors.planned import PLANNED
@@ -62,8 +63,8 @@ def discover(request: PortalRequest) -> HttpResponse:
 
 
 def tab_counts() -> dict[str, int]:
-    """How many connections each tab lists."""
-    return {
+    """How many connections each tab lists, and how many requests wait for an answer."""
+    return {"requests": open_requests().count()} | {
         tab: Connection.objects.filter(type_key__in=[c.key for c in listing.types_of(tab)]).count()
         for tab in listing.TABS
     }

@@ -265,6 +265,10 @@ def _page(
         "type_name": type_name(export.type_key) if export else "",
         "nothing_shared": nothing_shared(request.user) if not form.connections and not read_only else "",
         "administrators": administrators() if not administers and not read_only else [],
+        # over the form, which stays as it is
+        "ask_url": f"{reverse('requests:ask')}?stay=1&type={export.type_key if export else ''}"
+        if not administers and not read_only
+        else "",
         "add_types": [{"key": c.key, "name": type_name(c.key), "url": set_up_url(c.key)} for c in types]
         if administers and not read_only
         else [],

@@ -52,6 +52,7 @@ def _around(user: User, want: listing.Wanted) -> dict[str, Any]:
         "connection": Connection.objects.filter(uuid=want.connection).first() if want.connection else None,
         "nothing_shared": (nothing := nothing_shared(user)),
         "administrators": administrators() if nothing else [],
+        "ask_url": reverse("requests:ask") if nothing else "",
     }
 
 
