@@ -59,7 +59,10 @@ class AuditEntry(models.Model):
         ordering = ["-at", "-id"]
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit entries")
-        indexes = [models.Index(fields=["object_type", "object_uuid"], name="audit_object")]
+        indexes = [
+            models.Index(fields=["object_type", "object_uuid"], name="audit_object"),
+            models.Index(fields=["actor_id", "-at", "-id"], name="audit_actor"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.object_label}".strip()
@@ -158,6 +161,8 @@ class Refresh(models.Model):
 
     class Meta:
         ordering = ["-started_at", "-id"]
+        verbose_name = _("system refresh")
+        verbose_name_plural = _("system refreshes")
         constraints = [
             models.UniqueConstraint(
                 fields=["slot"], condition=~Q(stage=RefreshStage.DONE), name="one_refresh_at_a_time"

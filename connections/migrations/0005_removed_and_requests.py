@@ -58,4 +58,13 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(condition=models.Q(('state', 'open')), fields=('person', 'type_key'), name='one_open_request_per_type'), models.CheckConstraint(condition=models.Q(models.Q(('answered_at__isnull', True), ('state', 'open')), models.Q(models.Q(('state', 'open'), _negated=True), ('answered_at__isnull', False)), _connector='OR'), name='access_request_answered_unless_open')],
             },
         ),
+        migrations.AlterModelOptions(
+            name='connectiongroupobjectpermission',
+            options={'verbose_name': 'grant to a group', 'verbose_name_plural': 'grants to groups'},
+        ),
+        migrations.AlterModelOptions(
+            name='connectionuserobjectpermission',
+            options={'verbose_name': 'grant to a person', 'verbose_name_plural': 'grants to people'},
+        ),
+    
     ]

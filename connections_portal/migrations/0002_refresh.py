@@ -50,4 +50,13 @@ class Migration(migrations.Migration):
                 'constraints': [models.CheckConstraint(condition=models.Q(('number', 1)), name='one_refresh_schedule'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'off'), _negated=True), ('next_at__isnull', True), _connector='OR'), name='no_refresh_while_off')],
             },
         ),
+        migrations.AlterModelOptions(
+            name='refresh',
+            options={'ordering': ['-started_at', '-id'], 'verbose_name': 'system refresh', 'verbose_name_plural': 'system refreshes'},
+        ),
+        migrations.AddIndex(
+            model_name='auditentry',
+            index=models.Index(fields=['actor_id', '-at', '-id'], name='audit_actor'),
+        ),
+    
     ]
