@@ -8,6 +8,7 @@ from django.utils import timezone
 from connections.operations.drafts import purge_drafts
 from connections.operations.restore import purge_removed
 from connections_portal import messages, refresh
+from enrichments.operations.tick import tick as tick_enrichments
 from exports.operations.tick import tick as tick_exports
 
 
@@ -15,6 +16,7 @@ def tick(*, now: dt.datetime | None = None) -> dict[str, int]:
     """Do everything once; returns how much of each was done. ``now`` only moves schedules, never leases."""
     now = now or timezone.now()
     done = Counter(tick_exports(now=now))
+    done.update(tick_enrichments(now=now))
     done.update(refresh.tick(now=now))
     done.update(drafts=purge_drafts(now=now), removed=purge_removed(now), pruned=messages.prune())
     return dict(done)
