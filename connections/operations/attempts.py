@@ -30,6 +30,13 @@ logger = logging.getLogger(__name__)
 PUBLISH_ATTEMPTS = 10
 BACKOFF_SECONDS = 15
 LONGEST_BACKOFF_SECONDS = 300
+WORKER_LOST = Failure(
+    "worker_lost",
+    N_("The worker that carried this run was lost."),
+    WhoActs.OPERATOR,
+    N_("Nothing to do while attempts are left; otherwise whoever operates the portal looks at the workers."),
+    retry=True,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,22 +113,13 @@ def fail(run: Any, lease: Lease, failure: Failure, *, connection_id: int | None,
 
 def take_back_lost(model: type[Run], task: Any, *, carrier: Carrier) -> int:
     """Queue or fail runs whose worker is lost; returns how many. ``task`` is the one whose messages wake workers."""
-    failure = Failure(
-        "worker_lost",
-        N_("The worker that carried this run was lost."),
-        WhoActs.OPERATOR,
-        N_(
-            "Nothing to do while attempts are left; otherwise whoever operates the portal looks at the workers."
-        ),
-        retry=True,
-    )
     taken = 0
     for run, lease in runs.expired(model):
         if run.state != RunState.PUBLISHING:
-            taken += _take_back(run, lease, failure, carrier)
+            taken += take_back(run, lease, carrier=carrier)
         elif run.publish_attempt >= PUBLISH_ATTEMPTS:
             with suppress(LeaseLost):
-                give_up_publishing(run, lease, failure, carrier=carrier)
+                give_up_publishing(run, lease, WORKER_LOST, carrier=carrier)
                 taken += 1
         elif run.pk not in messages.waiting(task):
             carrier.wake(run.pk, 0)
@@ -129,17 +127,21 @@ def take_back_lost(model: type[Run], task: Any, *, carrier: Carrier) -> int:
     return taken
 
 
-def _take_back(run: Any, lease: Lease, failure: Failure, carrier: Carrier) -> bool:
-    """Queue a running run again, or fail it; false when its worker came back meanwhile."""
-    again = run.attempt < run.max_attempts
+def take_back(run: Any, lease: Lease, *, carrier: Carrier, anyway: bool = False) -> bool:
+    """Queue a running run whose worker is lost again, or fail it when no attempt is left; false when its worker came
+    back meanwhile. ``anyway``: with one more attempt where none is left.
+    """
+    left = run.attempt < run.max_attempts
+    again = left or anyway
+    more = {} if left or not anyway else {"max_attempts": F("max_attempts") + 1}
     with transaction.atomic():
-        if not _end(run, lease, failure, again=again, delay=0, more={}):
+        if not _end(run, lease, WORKER_LOST, again=again, delay=0, more=more):
             return False
-        _close(run, Attempt.Outcome.LOST, failure, again, carrier)
+        _close(run, Attempt.Outcome.LOST, WORKER_LOST, again, carrier)
         if again:
             carrier.wake(run.pk, 0)
         else:
-            carrier.record_end(run, RunState.FAILED, failure.code)
+            carrier.record_end(run, RunState.FAILED, WORKER_LOST.code)
     return True
 
 

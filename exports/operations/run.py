@@ -107,16 +107,20 @@ def cancel_run(*, run: ExportRun, actor: User) -> None:
     """
     with transaction.atomic():
         require_edit(actor, run.export)
-        _cancel(run, actor)
+        cancel(run, actor)
 
 
 def cancel_active_runs(*, export: Export, actor: User) -> None:
     """Cancel the export's run under way, if there is one, inside the caller's transaction. Raises FinishingRun."""
     for run in export.runs.filter(state__in=ACTIVE_STATES):
-        _cancel(run, actor)
+        cancel(run, actor)
 
 
-def _cancel(run: ExportRun, actor: User) -> None:
+def cancel(run: ExportRun, actor: User, **details: str) -> bool:
+    """Cancel the run whatever the rights, inside the caller's transaction, with more details for the audit.
+
+    False for a run that has ended already. Raises FinishingRun.
+    """
     canceled = ExportRun.objects.filter(pk=run.pk, state__in=[RunState.QUEUED, RunState.RUNNING]).update(
         state=RunState.CANCELED, lease_token=None, lease_until=None, finished_at=Now()
     )
@@ -125,6 +129,13 @@ def _cancel(run: ExportRun, actor: User) -> None:
         run.attempts.filter(outcome=ExportAttempt.Outcome.RUNNING).update(
             outcome=ExportAttempt.Outcome.CANCELED, ended_at=Now()
         )
-        audit.record("export.run_canceled", actor=actor, target=run.export, run=str(run.uuid))
+        audit.record(
+            "export.run_canceled",
+            actor=actor,
+            target=run.export,
+            run=str(run.uuid),
+            **details,  # type: ignore[arg-type]
+        )
     elif ExportRun.objects.filter(pk=run.pk, state=RunState.PUBLISHING).exists():
         raise FinishingRun(_("The run is just finishing. Try again in a moment."))
+    return bool(canceled)

@@ -65,7 +65,7 @@ def export(admin: User, contributor: User) -> Export:
 
 def pages(client: Client, export: Export) -> dict[str, str]:
     """Every page of the portal about this export, whatever the answer is."""
-    return {name: client.get(address(name, export)).content.decode() for name in MATRIX}
+    return {name: b"".join(client.get(address(name, export))).decode() for name in MATRIX}
 
 
 @pytest.mark.parametrize("role", ["contributor", "outsider", "viewer", "support", "nobody"])
