@@ -74,6 +74,7 @@ urlpatterns = [
     path("healthz/", home.health, name="health"),
     path("data/tables/", include(table_patterns)),
     path("data/exports/", include("exports.urls")),
+    path("data/enrichment/", include("enrichments.urls")),
     path("data/requests/", include(request_patterns)),
     # a page of Settings that shows a piece of the export form: connections must not know exports
     path("settings/connections/see-as/", see_as.see_as, name="see_as"),

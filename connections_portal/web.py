@@ -187,6 +187,7 @@ def _navigation(request: HttpRequest, role: Role | None) -> list[dict[str, Any]]
         (
             _("Data"),
             [
+                (_("Enrichment"), "enrichments:discover", "sparkle", signed_in),
                 (_("Tables"), "tables:list", "table", signed_in),
                 (_("Exports"), "exports:list", "arrow_export", signed_in),
             ],

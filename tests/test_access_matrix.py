@@ -13,11 +13,13 @@ from django.contrib import admin as django_admin
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 from pytest_django import Settings
 
 from connections.models import Access, AccessRequest
 from connections_portal.models import AuditEntry, Refresh, Trigger, User
 from connections_portal.refresh import start as start_refresh
+from enrichments.models import Enrichment
 from exports.models import Export, ExportRun, ItemKind
 from exports.operations.edit import Item, Timing, create_export
 from exports.operations.run import enqueue_run
@@ -84,6 +86,25 @@ MATRIX: dict[str, tuple[str, str]] = {
     "requests:list": ("302 403 403 200 200 403 403", "302 - - - - - -"),
     "requests:ask": ("302 403 403 200 200 403 403", "302 403 403 422 422 403 403"),
     "requests:withdraw": ("302 403 403 200 404 403 403", "302 403 403 303 404 403 403"),
+    "enrichments:discover": ("302 403 200 200 200 403 200", "302 - - - - - -"),
+    "enrichments:mine": ("302 403 200 200 200 403 200", "302 - - - - - -"),
+    "enrichments:create": ("302 403 403 302 302 403 302", "302 - - - - - -"),
+    "enrichments:set_up": ("302 403 403 200 200 403 200", "302 403 403 422 422 403 422"),
+    "enrichments:waiting": ("302 403 403 200 200 403 200", "302 - - - - - -"),
+    "enrichments:attach_waiting": ("302 403 403 200 200 403 200", "302 403 403 422 422 403 422"),
+    "enrichments:bulk_run": ("302 - - - - - -", "302 403 403 422 422 403 422"),
+    "enrichments:bulk_activate": ("302 - - - - - -", "302 403 403 422 422 403 422"),
+    "enrichments:bulk_deactivate": ("302 - - - - - -", "302 403 403 422 422 403 422"),
+    "enrichments:bulk_delete": ("302 - - - - - -", "302 403 403 422 422 403 422"),
+    "enrichments:detail": ("302 403 200 200 200 403 200", "302 - - - - - -"),
+    "enrichments:edit": ("302 403 403 200 200 403 200", "302 403 403 409 409 403 409"),
+    "enrichments:run_now": ("302 - - - - - -", "302 403 403 303 303 403 303"),
+    "enrichments:activate": ("302 403 403 200 200 403 200", "302 403 403 422 422 403 422"),
+    "enrichments:deactivate": ("302 403 403 200 200 403 200", "302 403 403 303 303 403 303"),
+    "enrichments:delete": ("302 403 403 200 200 403 200", "302 403 403 303 303 403 303"),
+    "enrichments:run": ("302 403 200 200 200 403 200", "302 - - - - - -"),
+    "enrichments:run_status": ("302 403 200 200 200 403 200", "302 - - - - - -"),
+    "enrichments:cancel": ("302 - - - - - -", "302 403 403 303 303 403 303"),
     "exports:list": ("302 403 200 200 200 403 200", "302 - - - - - -"),
     "exports:create": ("302 403 403 200 200 403 200", "302 403 403 422 422 403 422"),
     "exports:detail": ("302 403 200 200 200 403 200", "302 - - - - - -"),
@@ -118,6 +139,9 @@ EXPORT_LISTS = {
     "exports:bulk_detach", "exports:bulk_remove", "exports:waiting", "exports:attach_waiting",
     "exports:undo_detach",
 }  # fmt: skip
+
+# Addresses of enrichments that are about a single one.
+OF_AN_ENRICHMENT = {"detail", "edit", "run_now", "activate", "deactivate", "delete"}
 
 # The Django admin: support staff read; nobody writes, not even an administrator's account without is_staff.
 ADMIN_READS = ("index", "app_list", "_changelist", "_change", "_history")
@@ -195,6 +219,8 @@ def address(name: str, export: Export) -> str:
         **{f"permissions:{name}": [export.responsible_id] for name in OF_A_PERSON},
         "exports:attach_waiting": ["sftp"],
     }
+    if name.startswith("enrichments:"):
+        return address_of_enrichment(name, export)
     if name == "system:refresh":  # a row of its own
         refresh = Refresh.objects.first() or start_refresh(actor=None, trigger=Trigger.SCHEDULE)
         return reverse(name, args=[refresh.uuid])
@@ -210,6 +236,29 @@ def address(name: str, export: Export) -> str:
         return reverse(name, args=[export.uuid, run.uuid])
     if name.startswith("exports:") and name not in EXPORT_LISTS:
         return reverse(name, args=[export.uuid])
+    return reverse(name)
+
+
+def address_of_enrichment(name: str, export: Export) -> str:
+    """As ``address``, about an enrichment over the export's connection."""
+    if name in {"enrichments:set_up", "enrichments:attach_waiting"}:
+        return reverse(name, args=["sftp_custom_import"])
+    found = Enrichment.objects.first() or Enrichment.objects.create(
+        name="Churn scores",
+        name_key="churn scores",
+        type_key="sftp_custom_import",
+        connection=export.connection,
+        options={"path": "", "filename": "scores.csv"},
+        table_name="Churn_scores",
+        table_key="churn_scores",
+        responsible=export.responsible,
+    )
+    short = name.removeprefix("enrichments:")
+    if short in OF_AN_ENRICHMENT:
+        return reverse(name, args=[found.uuid])
+    if short in {"run", "run_status", "cancel"}:
+        run = found.runs.first() or found.runs.create(state="canceled", not_before=timezone.now())
+        return reverse(name, args=[found.uuid, run.uuid])
     return reverse(name)
 
 

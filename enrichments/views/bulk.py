@@ -1,0 +1,173 @@
+"""Commands on several enrichments: run, activate, deactivate and delete those selected."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Exists, OuterRef
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from connections.models import State
+from connections_portal import bulk, web
+from connections_portal.errors import OperationError
+from connections_portal.models import ACTIVE_STATES, Trigger
+from connections_portal.web import PortalRequest, role_required
+from enrichments.models import Enrichment, EnrichmentRun
+from enrichments.operations.delete import delete_enrichment
+from enrichments.operations.run import enqueue_run
+from enrichments.operations.state import activate, deactivate
+from enrichments.permissions import EDITING_ROLES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What a bulk command says and does. ``why_not`` gives the reason that leaves one out, or nothing."""
+
+    title: str
+    sentences: Sequence[str]
+    button: str
+    success: Callable[[int], str]
+    operation: Callable[[Enrichment], object]
+    why_not: Callable[[Enrichment], str] = lambda enrichment: ""
+    danger: bool = False
+
+
+@require_POST
+@role_required(*EDITING_ROLES)
+def run(request: PortalRequest) -> HttpResponse:
+    """*Run* the selected enrichments."""
+    command = Command(
+        title=_("Run enrichments"),
+        sentences=[_("A run of each is queued. They start as workers are free.")],
+        button=_("Run"),
+        success=lambda n: ngettext("%(n)d run is queued.", "%(n)d runs are queued.", n) % {"n": n},
+        operation=lambda e: enqueue_run(enrichment=e, actor=request.user, trigger=Trigger.PERSON),
+        why_not=_why_not_run,
+    )
+    return _answer(request, command)
+
+
+@require_POST
+@role_required(*EDITING_ROLES)
+def activate_several(request: PortalRequest) -> HttpResponse:
+    """*Activate* the selected enrichments; those without a connection wait for one."""
+    command = Command(
+        title=_("Activate enrichments"),
+        sentences=[_("They run with the system refresh again, and by hand. Nothing is caught up.")],
+        button=_("Activate"),
+        success=lambda n: (
+            ngettext("%(n)d enrichment is active.", "%(n)d enrichments are active.", n) % {"n": n}
+        ),
+        operation=lambda e: activate(enrichment=e, actor=request.user),
+        why_not=_why_not_activate,
+    )
+    return _answer(request, command)
+
+
+@require_POST
+@role_required(*EDITING_ROLES)
+def deactivate_several(request: PortalRequest) -> HttpResponse:
+    """*Deactivate* the selected enrichments."""
+    command = Command(
+        title=_("Deactivate enrichments"),
+        sentences=[
+            _("They keep their settings, their connections and their results. Runs under way are canceled."),
+            _("They do not run until they are activated again."),
+        ],
+        button=_("Deactivate"),
+        success=lambda n: (
+            ngettext("%(n)d enrichment is inactive.", "%(n)d enrichments are inactive.", n) % {"n": n}
+        ),
+        operation=lambda e: deactivate(enrichment=e, actor=request.user),
+        why_not=lambda e: "" if e.active else _("It is inactive already."),
+    )
+    return _answer(request, command)
+
+
+@require_POST
+@role_required(*EDITING_ROLES)
+def delete(request: PortalRequest) -> HttpResponse:
+    """*Delete* the selected enrichments."""
+    command = Command(
+        title=_("Delete enrichments"),
+        sentences=[
+            _(
+                "They are deleted with their settings, histories and output tables. Runs under way are canceled."
+            ),
+            _("Exports that send the tables say that they are gone. This cannot be undone."),
+        ],
+        button=_("Delete"),
+        success=lambda n: (
+            ngettext("%(n)d enrichment was deleted.", "%(n)d enrichments were deleted.", n) % {"n": n}
+        ),
+        operation=lambda e: delete_enrichment(enrichment=e, actor=request.user),
+        danger=True,
+    )
+    return _answer(request, command)
+
+
+def _why_not_activate(enrichment: Enrichment) -> str:
+    if enrichment.active:
+        return _("It is active already.")
+    if enrichment.needs_connection and enrichment.connection_id is None:
+        return _("It has no connection. Activate it by itself, and choose one.")
+    return ""
+
+
+def _why_not_run(enrichment: Enrichment) -> str:
+    """Why a run of the enrichment (with ``is_running``) is not even queued; nothing when it can be."""
+    if not enrichment.active:
+        return _("It is inactive.")
+    if enrichment.connection is None:
+        return _("It has no connection.")
+    if enrichment.connection.state in (State.NOT_VERIFIED, State.PAUSED):
+        return _("Its connection is paused or not verified. Ask an administrator.")
+    if enrichment.is_running:  # type: ignore[attr-defined]
+        return _("It is running already.")
+    return ""
+
+
+def _answer(request: PortalRequest, command: Command) -> HttpResponse:
+    list_url = reverse("enrichments:mine")
+    try:
+        enrichments, left_out = _chosen(request, command)
+    except OperationError as refusal:
+        return bulk.refuse(request, title=command.title, error=refusal.message, list_url=list_url)
+    if bulk.is_confirmed(request):
+        outcome = bulk.each(enrichments, command.operation, bulk.Outcome(left_out=left_out))
+        success = command.success(len(outcome.done))
+        return bulk.finish(request, outcome, title=command.title, success=success, list_url=list_url)
+    return bulk.ask(
+        request,
+        title=command.title,
+        sentences=command.sentences,
+        rows=enrichments,
+        left_out=left_out,
+        button=command.button,
+        danger=command.danger,
+        list_url=list_url,
+    )
+
+
+def _chosen(request: PortalRequest, command: Command) -> tuple[list[Enrichment], list[bulk.LeftOut]]:
+    """The selected enrichments to which the command applies, and the others. Raises as ``bulk.selected``."""
+    chosen = bulk.selected(request)
+    running = EnrichmentRun.objects.filter(enrichment=OuterRef("pk"), state__in=ACTIVE_STATES)
+    rows = Enrichment.objects.select_related("connection").annotate(is_running=Exists(running))
+    known = {e.uuid: e for e in rows.filter(uuid__in=chosen)}
+    kept: list[Enrichment] = []
+    left_out: list[bulk.LeftOut] = []
+    for uuid in chosen:
+        enrichment = known.get(uuid)
+        if enrichment is None:
+            left_out.append(bulk.LeftOut(name=_("Unknown enrichment"), reason=_("It was deleted meanwhile.")))
+            if bulk.is_confirmed(request):
+                web.record_refusal(request)
+        elif reason := command.why_not(enrichment):
+            left_out.append(bulk.LeftOut(name=enrichment.name, reason=reason))
+        else:
+            kept.append(enrichment)
+    return kept, left_out

@@ -1,0 +1,114 @@
+"""Runs of an enrichment: watch and cancel."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseStopPolling
+
+from connections.models import Consent
+from connections.permissions import can_edit as can_edit_connections
+from connections_portal import run_words, web
+from connections_portal.errors import OperationError
+from connections_portal.models import RunState
+from connections_portal.web import PortalRequest, role_required
+from enrichments import data_sets, story, types
+from enrichments.models import Enrichment, EnrichmentRun
+from enrichments.operations.run import cancel_run
+from enrichments.permissions import EDITING_ROLES, VIEWING_ROLES, NotAllowed, may_edit
+from enrichments.status import WORDING, of_run, reading
+from enrichments.views.loading import load, load_run
+
+HISTORY = 10
+
+
+@require_safe
+@role_required(*VIEWING_ROLES)
+def run(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
+    """One run: how far it is, rows, attempts, and the runs before it."""
+    enrichment = load(uuid)
+    context = _context(request, enrichment, load_run(enrichment, run_uuid))
+    return render(request, "enrichments/run.html", context)
+
+
+@require_safe
+@role_required(*VIEWING_ROLES)
+def run_status(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
+    """The moving part of the page; polling stops (286) when the run has ended. Without htmx: the whole page."""
+    enrichment = load(uuid)
+    shown = load_run(enrichment, run_uuid)
+    context = _context(request, enrichment, shown)
+    if not web.is_fragment(request):
+        return render(request, "enrichments/run.html", context)
+    response = render(request, "enrichments/_run_update.html", context)
+    if not shown.is_active:
+        response.status_code = HttpResponseStopPolling.status_code
+    return response
+
+
+@require_POST
+@role_required(*EDITING_ROLES)
+def cancel(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
+    """*Cancel job*: stop a run that has not begun to replace the output table."""
+    enrichment = load(uuid)
+    shown = load_run(enrichment, run_uuid)
+    try:
+        cancel_run(run=shown, actor=request.user)
+    except NotAllowed:
+        web.refuse(request, enrichment)
+    except OperationError as refusal:
+        messages.error(request, refusal.message)
+    else:
+        shown.refresh_from_db()
+        if shown.state == RunState.CANCELED:
+            messages.success(request, _("The run is canceled. The output table stays as it was."))
+        else:
+            messages.info(request, _("The run had ended already."))
+    return web.go_to(request, reverse("enrichments:run", args=[enrichment.uuid, shown.uuid]))
+
+
+def _context(request: PortalRequest, enrichment: Enrichment, shown: EnrichmentRun) -> dict[str, Any]:
+    """Everything that the page of a run shows; of the connection its name and type (rule S12)."""
+    now = timezone.now()
+    sees_connection = can_edit_connections(request.user)
+    consents = (
+        Consent.objects.filter(uuid=shown.consent_uuid) if shown.consent_uuid else Consent.objects.none()
+    )
+    return {
+        "enrichment": enrichment,
+        "may_edit": may_edit(request.user),
+        "run": shown,
+        "status": of_run(shown, now),
+        "type_name": types.type_name(shown.connection_type),
+        "started_by": run_words.started_by(shown),
+        "duration": run_words.run_duration(shown, now),
+        "data_set": data_sets.label_of(shown.segment),
+        "answers": types.answers(shown.connection_type, shown.options) if may_edit(request.user) else [],
+        "reading": reading(shown),
+        "sums": story.sums(shown),
+        "attempts": run_words.attempt_lines(
+            shown, shown.attempts.all(), WORDING, see_detail=sees_connection, now=now
+        ),
+        "consent": consents.first() if sees_connection else None,
+        "history": history_lines(list(enrichment.runs.exclude(pk=shown.pk)[:HISTORY])),
+    }
+
+
+def history_lines(runs: list[EnrichmentRun]) -> list[dict[str, Any]]:
+    """The rows of the table *History*."""
+    now = timezone.now()
+    return [
+        {
+            "run": run,
+            "status": of_run(run, now),
+            "started_by": run_words.started_by(run),
+            "duration": run_words.run_duration(run, now),
+        }
+        for run in runs
+    ]
