@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.test import Client
 
-from connections.models import Connection
+from connections.models import AccessRequest, Connection
+from connections.operations.requests import request_access
 from connections_portal.models import User
 from connections_portal.sandbox import SandboxServer
+from tests.connections.asking import REASON
 from tests.connections.filling import Edit, SetUp
 from tests.connectors.servers import SandboxFactory, Server
 from tests.runs.helpers import connect
@@ -59,3 +61,9 @@ def connection(admin: User, server: Server) -> Connection:
 def edit(request: pytest.FixtureRequest, admin: User, client_of: Clients, connection: Connection) -> Edit:
     """Its edit page, once without and once with script."""
     return Edit(client_of(admin), connection, htmx=request.param)
+
+
+@pytest.fixture
+def asked(outsider: User) -> AccessRequest:
+    """A request for access that waits for an answer."""
+    return request_access(type_key="sftp", reason=REASON, actor=outsider)
