@@ -129,7 +129,7 @@ def save_errors(page: Page, portal: Portal) -> None:
 
 
 def set_up_pane(page: Page, portal: Portal) -> None:
-    page.get_by_role("link", name="Set up SFTP").click()
+    page.get_by_role("link", name="Set up SFTP", exact=True).click()
     expect(_pane(page).get_by_label("Display name")).to_be_visible()
 
 

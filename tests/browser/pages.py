@@ -77,6 +77,12 @@ SETTINGS = {
     "connection-next": Look("admin", CONNECTIONS + "{connection}/?next=1"),
     "connection-needs-attention": Look("admin", CONNECTIONS + "{needs}/", acts.unfold),
     "connection-paused": Look("admin", CONNECTIONS + "{paused}/"),
+    "connection-stopped": Look("admin", CONNECTIONS + "{stopped}/"),
+    "connection-stop": Look("admin", CONNECTIONS + "{connection}/stop/"),
+    "connection-stop-dialog": Look(
+        "admin", CONNECTIONS + "{connection}/", acts.follow("Stop everything"), over=True
+    ),
+    "connection-stopped-print": Look("admin", CONNECTIONS + "{stopped}/stopped/"),
     "connection-agreement-withdrawn": Look("admin", CONNECTIONS + "{withdrawn}/"),
     "connection-not-verified": Look("admin", CONNECTIONS + "{unverified}/"),
     "connection-long-name": Look("admin", CONNECTIONS + "{unused}/"),

@@ -17,6 +17,7 @@ from django.utils import timezone
 from connections.models import Access, Connection, State
 from connections.operations.attention import mark_needs_attention
 from connections.operations.pause import pause_connection, withdraw_consent
+from connections.operations.stop import stop_everything
 from connections_portal import roles
 from connections_portal.models import RunState, Trigger, User, WhoActs
 from connections_portal.roles import Role
@@ -73,6 +74,7 @@ def connections(ready: Connection, admin: User) -> dict[str, Any]:
         for name, title in (
             ("needs", "CRM intake"),
             ("paused", "Print shop"),
+            ("stopped", "Lost laptop"),
             ("withdrawn", "Call centre"),
             ("unverified", "Agency, not reached yet"),
             ("unused", LONG),
@@ -91,6 +93,7 @@ def connections(ready: Connection, admin: User) -> dict[str, Any]:
         connection_id=made["needs"].pk, cause="The server refuses this username and password.", code="sign_in"
     )
     pause_connection(connection=made["paused"], version=made["paused"].version, actor=admin)
+    stop_everything(connection=made["stopped"], actor=admin)
     withdraw_consent(connection=made["withdrawn"], version=made["withdrawn"].version, actor=admin)
     for connection in made.values():
         Connection.objects.filter(pk=connection.pk).update(verification=ready.verification)

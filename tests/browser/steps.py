@@ -43,7 +43,7 @@ def sign_out(page: Page) -> None:
 def open_set_up(page: Page, portal: Portal) -> Locator:
     """Settings > Connections > Discover > Set up; the open pane."""
     page.goto(f"{portal.url}/settings/connections/")
-    page.get_by_role("link", name="Set up SFTP").click()
+    page.get_by_role("link", name="Set up SFTP", exact=True).click()
     pane = page.get_by_role("dialog")
     expect(pane.get_by_role("heading", name="Set up SFTP connection")).to_be_visible()
     return pane

@@ -82,7 +82,7 @@ def test_from_signing_in_to_removing_several(portal: Portal, page: Page) -> None
 def set_up(page: Page, portal: Portal) -> None:
     """Set up, verify, trust, agree, save; a wrong host name on the way."""
     keys = page.keyboard
-    opener = page.get_by_role("link", name="Set up SFTP")
+    opener = page.get_by_role("link", name="Set up SFTP", exact=True)
     press(page, opener)
     pane = page.get_by_role("dialog")
     expect(pane.get_by_label("Display name")).to_be_focused()

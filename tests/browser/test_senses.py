@@ -59,7 +59,7 @@ def test_zoomed_in_what_has_the_focus_is_seen(
         page.goto(live_server.url + address)
         nothing_hides_the_focus(page)
     page.goto(f"{live_server.url}/settings/connections/")
-    page.get_by_role("link", name="Set up SFTP").click()
+    page.get_by_role("link", name="Set up SFTP", exact=True).click()
     expect(page.get_by_role("dialog").get_by_label("Display name")).to_be_focused()
     nothing_hides_the_focus(page)
 
@@ -87,7 +87,7 @@ def test_without_motion_nothing_moves(
     for wish in wishes:
         page.emulate_media(reduced_motion=wish)
         page.goto(f"{live_server.url}/settings/connections/")
-        page.get_by_role("link", name="Set up SFTP").click()
+        page.get_by_role("link", name="Set up SFTP", exact=True).click()
         pane = page.get_by_role("dialog")
         expect(pane).to_be_visible()
         names = [pane.evaluate(STYLE, "animation-name")]

@@ -41,7 +41,7 @@ def test_without_script(portal: Portal, filled: dict[str, str], new_context: New
 
     # set up, with everything that was typed kept from page to page
     page.goto(f"{portal.url}/settings/connections/")
-    page.get_by_role("link", name="Set up SFTP").click()
+    page.get_by_role("link", name="Set up SFTP", exact=True).click()
     page.get_by_label("Display name").fill("Without script")
     page.get_by_label("Hostname").fill(portal.sandbox_url)
     page.locator("#id_password").fill(portal.sandbox_password)
