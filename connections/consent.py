@@ -16,7 +16,9 @@ from connections.models import Connection, Consent
 from connections.secret_store import digest
 from connections_portal.models import User
 
+# Each direction has its own text and its own version.
 VERSION = "1"
+IMPORT_VERSION = "1"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,24 @@ class Wording:
 def wording(connector: type[Connector], target_label: str) -> Wording:
     """The current text for this service; ``target_label`` is empty until a target has been typed."""
     service = f"{connector.name} ({target_label})" if target_label else connector.name
-    paragraphs = (
+    versions: list[str] = []
+    paragraphs: tuple[str, ...] = ()
+    if connector.serves("export"):
+        versions.append(VERSION)
+        paragraphs += _sent_out(service)
+    if connector.serves("enrichment"):
+        versions.append(IMPORT_VERSION)
+        paragraphs += _brought_in(service)
+    links: tuple[tuple[str, str], ...] = ()
+    if settings.PRIVACY_STATEMENT_URL:
+        links = ((_("Privacy statement"), settings.PRIVACY_STATEMENT_URL),)
+    version = "+".join(versions)
+    return Wording(version, paragraphs, links, digest([version, paragraphs, links]))
+
+
+def _sent_out(service: str) -> tuple[str, ...]:
+    """Obligations for data that leaves."""
+    return (
         _(
             "When you save this connection you allow data, personal data included, to leave this company's "
             "customer data for %(service)s."
@@ -51,10 +70,33 @@ def wording(connector: type[Connector], target_label: str) -> Wording:
         % {"service": service},
         _("You can remove this connection at any time; from then on nothing is transferred."),
     )
-    links: tuple[tuple[str, str], ...] = ()
-    if settings.PRIVACY_STATEMENT_URL:
-        links = ((_("Privacy statement"), settings.PRIVACY_STATEMENT_URL),)
-    return Wording(VERSION, paragraphs, links, digest([VERSION, paragraphs, links]))
+
+
+def _brought_in(service: str) -> tuple[str, ...]:
+    """Obligations for data that comes in."""
+    return (
+        _(
+            "When you save this connection you allow data, personal data included, to be brought in from %(service)s "
+            "and joined to what this company knows of its customers."
+        )
+        % {"service": service},
+        _(
+            "Connections Portal fetches it at your instruction, whenever an enrichment on this connection runs."
+        ),
+        _(
+            "It is for you to make sure that this company may have this data and use it so: that the people concerned "
+            "were told and agreed where they have to, and that whoever gives it through %(service)s allows this use."
+        )
+        % {"service": service},
+        _(
+            "You answer for what comes in: that it is right, is no more than is needed, and is corrected or deleted "
+            "when somebody concerned asks for it."
+        ),
+        _(
+            "You can remove this connection at any time; from then on nothing is brought in. What came in before stays "
+            "until the enrichment that brought it is deleted."
+        ),
+    )
 
 
 def give(*, connection: Connection, person: User, shown: Wording) -> Consent:

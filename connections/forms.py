@@ -19,6 +19,7 @@ from connections.models import Access, Connection, ConnectionDraft
 from connections.picker import Picker
 from connections.secret_store import target_digest
 from connections.share_form import Keys
+from connections.sharing import is_open
 from connections_portal.models import User
 from connections_portal.names import clean_name
 
@@ -88,8 +89,11 @@ class SetUpForm(forms.Form):
         self.typed_secrets: dict[str, str] = {}
         keys = self.initial.get("grantees", []) if data is None else data.getlist("grantees")
         self.picker = Picker(keys, words="" if data is None else data.get("q", ""))
-        if connection is not None:
-            del self.fields["access"], self.fields["grantees"]  # sharing has a page of its own
+        self.is_shared = not is_open(connector.key)
+        # an existing one's sharing has a page of its own
+        self.asks_access = connection is None and self.is_shared
+        if not self.asks_access:
+            del self.fields["access"], self.fields["grantees"]
         self.fields["name"].marked_required = True  # type: ignore[attr-defined]
         self.fields["agree"].marked_required = True  # type: ignore[attr-defined]
         for field in connector.fields:
@@ -156,13 +160,17 @@ class SetUpForm(forms.Form):
             "agreed_to": kept(self.agreed_to),
         }
 
+    def chosen_access(self) -> Access:
+        """The answer to *Choose who can use this connection*; the default where it is not asked."""
+        return Access(self.cleaned_data.get("access", Access.ADMINISTRATORS))
+
     def people(self) -> list[User]:
         """The chosen people."""
-        return self.picker.people if self.cleaned_data["grantees"] else []
+        return self.picker.people if self.cleaned_data.get("grantees") else []
 
     def groups(self) -> list[Group]:
         """The chosen groups."""
-        return self.picker.groups if self.cleaned_data["grantees"] else []
+        return self.picker.groups if self.cleaned_data.get("grantees") else []
 
     def clean_name(self) -> str:
         """One to a hundred visible characters."""
@@ -171,7 +179,7 @@ class SetUpForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Have the connector clean its settings and the secrets that were typed."""
         cleaned = super().clean() or {}
-        if self.connection is None:
+        if self.asks_access:
             self._clean_grantees(cleaned)
         typed = {f.key: str(cleaned.get(f.key) or "") for f in self.connector.fields}
         try:

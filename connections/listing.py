@@ -45,8 +45,8 @@ SORTS = ("name", "type", "status", "created", "access", "used")
 # Most pressing first, also in the filter.
 STATES = (State.NEEDS_ATTENTION, State.NOT_VERIFIED, State.PAUSED, State.READY)
 
-# Which directions of a type each tab lists.
-TABS = {"exports": ("export", "both"), "enrichment": ("enrichment", "both")}
+# What types have to serve for a tab to list their connections.
+TABS = {"exports": "export", "enrichment": "enrichment"}
 
 # Above any number of grants: a connection for all contributors reaches more people than one for some.
 _ALL_CONTRIBUTORS = 1_000_000
@@ -75,7 +75,8 @@ def wanted(params: Mapping[str, str], tab: str) -> Wanted:
         text=search_words(params.get("q", "")),
         type_key=_one_of(params.get("type", ""), [connector.key for connector in types_of(tab)]),
         status=_one_of(params.get("status", ""), State.values),
-        access=_one_of(params.get("access", ""), Access.values),
+        # enrichment connections are open to all contributors, so that there is nothing to choose
+        access=_one_of(params.get("access", ""), Access.values) if tab == "exports" else "",
         sort=sort if sort.removeprefix("-") in SORTS else DEFAULT_SORT,
     )
 
@@ -86,7 +87,14 @@ def _one_of(text: str, known: Sequence[str]) -> str:
 
 def types_of(tab: str) -> list[type[Connector]]:
     """The types of connections that a tab lists."""
-    return [connector for connector in CONNECTORS if connector.direction in TABS[tab]]
+    return [connector for connector in CONNECTORS if connector.serves(TABS[tab])]
+
+
+def tab_of(connector: type[Connector] | None) -> str:
+    """The tab that lists connections of the type first; that of exports for a type that is gone."""
+    return next(
+        (tab for tab, direction in TABS.items() if connector and connector.serves(direction)), "exports"
+    )
 
 
 def found(want: Wanted, tab: str, user: User) -> QuerySet[Connection]:

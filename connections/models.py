@@ -68,11 +68,11 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
 
         return editable_connections(self, user)
 
-    def usable_by(self, user: User) -> "ConnectionQuerySet":
-        """Those an export may be built on by ``user`` (rule S10), whatever their state."""
+    def usable_by(self, user: User, direction: str = "export") -> "ConnectionQuerySet":
+        """Those an export, or an enrichment, may be built on by ``user`` (rule S10), whatever their state."""
         from connections.permissions import usable_connections
 
-        return usable_connections(self, user)
+        return usable_connections(self, user, direction)
 
 
 class Connection(models.Model):
@@ -138,6 +138,8 @@ class ConnectionUserObjectPermission(UserObjectPermissionBase):
 
     class Meta(UserObjectPermissionBase.Meta):
         abstract = False
+        verbose_name = _("grant to a person")
+        verbose_name_plural = _("grants to people")
 
 
 class ConnectionGroupObjectPermission(GroupObjectPermissionBase):
@@ -147,6 +149,8 @@ class ConnectionGroupObjectPermission(GroupObjectPermissionBase):
 
     class Meta(GroupObjectPermissionBase.Meta):
         abstract = False
+        verbose_name = _("grant to a group")
+        verbose_name_plural = _("grants to groups")
 
 
 class ConnectionDraft(models.Model):

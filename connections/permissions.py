@@ -2,6 +2,7 @@
 
 Administrators see, edit, share and remove every connection. Contributors never see one; they may *use* those on
 which they, or a group of theirs, hold a grant: use means to see its name and type and to build exports on it.
+Connections that attributes come in over are open to every contributor without a grant, for enrichments alone.
 Nobody else has any right. An administrator needs no grant; a former contributor's grant lies idle (rule S10).
 """
 
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from guardian.shortcuts import get_objects_for_user
 
+from connections import connectors
 from connections_portal import roles
 from connections_portal.models import User
 
@@ -23,11 +25,11 @@ def can_edit(user: User) -> bool:
     return roles.is_administrator(user)
 
 
-def can_use(user: User, connection: "Connection") -> bool:
-    """Whether the person may build and run exports on this connection."""
+def can_use(user: User, connection: "Connection", direction: str = "export") -> bool:
+    """Whether the person may build and run exports (or, as ``direction``, enrichments) on this connection."""
     from connections.models import Connection
 
-    return Connection.objects.filter(pk=connection.pk).usable_by(user).exists()
+    return Connection.objects.filter(pk=connection.pk).usable_by(user, direction).exists()
 
 
 def editable_connections(connections: "ConnectionQuerySet", user: User) -> "ConnectionQuerySet":
@@ -35,10 +37,20 @@ def editable_connections(connections: "ConnectionQuerySet", user: User) -> "Conn
     return connections if can_edit(user) else connections.none()
 
 
-def usable_connections(connections: "ConnectionQuerySet", user: User) -> "ConnectionQuerySet":
-    """Administrators: all. Contributors: those granted to them or to a group of theirs. Others: none."""
+def usable_connections(connections: "ConnectionQuerySet", user: User, direction: str) -> "ConnectionQuerySet":
+    """Those of a type that serves ``direction``. Administrators: all. Contributors: for exports those granted to them
+    or to a group of theirs, for enrichments all. Others: none.
+    """
+    if direction == "export":
+        # one of a type that is gone is told apart from these by its runs, and goes on belonging to whom it was shared
+        others = [c.key for c in connectors.CONNECTORS if not c.serves("export")]
+        connections = connections.exclude(type_key__in=others)
+    else:
+        connections = connections.filter(type_key__in=connectors.keys_for(direction))
     if roles.is_administrator(user):
         return connections
     if not roles.is_contributor(user):
         return connections.none()
+    if direction == "enrichment":
+        return connections
     return get_objects_for_user(user, USE, connections, accept_global_perms=False)  # type: ignore[return-value]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Q, QuerySet
 
+from connections import connectors
 from connections.models import (
     Access,
     Connection,
@@ -65,8 +66,19 @@ def set_grants(
     )
 
 
+def is_open(type_key: str) -> bool:
+    """Whether all contributors may use connections of the type, so that nobody chooses who can: for enrichments."""
+    connector = connectors.get(type_key)
+    return connector is not None and not connector.serves("export")
+
+
 def granted(connection: Connection) -> Grants:
-    """What is stored, idle grants included: those of former contributors, and of groups that hold none."""
+    """What is stored, idle grants included: those of former contributors, and of groups that hold none.
+
+    A connection of a type that is open is as one for all contributors.
+    """
+    if is_open(connection.type_key):
+        return Grants(access=Access.CONTRIBUTORS)
     if connection.access != Access.SPECIFIC:
         return Grants(access=Access(connection.access))
     return Grants(

@@ -30,7 +30,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from connections.connectors import CONNECTORS
+from connections.connectors import CONNECTORS, keys_for
 from connections.models import State
 from connections.permissions import can_edit as can_edit_connections
 from connections_portal import refresh, roles
@@ -114,7 +114,7 @@ def wanted(params: Mapping[str, str], user: User) -> Wanted:
     type_key = params.get("type", "")
     return Wanted(
         text=search_words(params.get("q", "")),
-        type_key=type_key if type_key in {c.key for c in CONNECTORS} else "",
+        type_key=type_key if type_key in keys_for("export") else "",
         status=status if status in dict(FILTERS) else "",
         connection=connection,
         sort=sort if sort.removeprefix("-") in SORTS else DEFAULT_SORT,
@@ -128,7 +128,7 @@ def found(want: Wanted, user: User) -> QuerySet[Export, int]:
     """
     exports = Export.objects.order_by()
     for word in want.text.split():
-        types = [c.key for c in CONNECTORS if word.casefold() in type_name(c.key).casefold()]
+        types = [key for key in keys_for("export") if word.casefold() in type_name(key).casefold()]
         exports = exports.filter(
             Q(name_key__contains=name_key(word))
             | Q(connection__name_key__contains=name_key(word))
@@ -165,7 +165,7 @@ def _with_columns(exports: QuerySet[Export], keys: tuple[str, ...], user: User) 
 
 def _type_name() -> Case:
     return Case(
-        *(When(type_key=c.key, then=Value(type_name(c.key))) for c in CONNECTORS),
+        *(When(type_key=key, then=Value(type_name(key))) for key in keys_for("export")),
         default=F("type_key"),
         output_field=CharField(),
     )

@@ -18,8 +18,8 @@ class SftpCustomImport(SftpServer):
     """
 
     key = "sftp_custom_import"
-    name = N_("SFTP custom import")
-    connection_name = N_("SFTP Custom Import")
+    name = "SFTP custom import"
+    connection_name = "SFTP Custom Import"
     provider = N_("Own data over SFTP")
     category = N_("Files")
     icon = "arrow_download"

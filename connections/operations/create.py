@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from connections import connectors, consent, secret_store
 from connections.models import Access, Connection, ConnectionDraft, State
 from connections.operations.drafts import could_not_be_reached, is_verified, require_secrets
-from connections.sharing import set_grants
+from connections.sharing import is_open, set_grants
 from connections_portal import audit
 from connections_portal.errors import OperationError
 from connections_portal.models import User
@@ -32,7 +32,8 @@ def create_connection(
     """Save what the draft holds as a connection, verified and agreed to.
 
     ``name`` is cleaned; ``wording_hash`` is that of the text that was shown. ``unverified`` keeps the work although
-    the service did not answer: such a connection runs nothing and is offered to nobody until it is verified.
+    the service did not answer: such a connection runs nothing and is offered to nobody until it is verified. A type
+    that is open to all contributors asks nobody who can use it: ``access``, ``people`` and ``groups`` are as nothing.
 
     Raises OperationError with every missing part at its field (``name``, ``verify``, ``agree``); the draft then stays.
     Otherwise connection, secrets, consent, grants and audit are written and the draft is gone.
@@ -116,6 +117,9 @@ def _create(
 ) -> Connection:
     shown = current_wording(draft.type_key, draft.settings)
     require_shown(shown, wording_hash)
+    open_to_all = is_open(draft.type_key)
+    if open_to_all:
+        access = Access.ADMINISTRATORS
     verified = is_verified(draft)
     connection = Connection(
         name=name,
@@ -147,7 +151,7 @@ def _create(
         type=connection.type_key,
         target_digest=connection.target_digest,
         consent=str(connection.consent.uuid),
-        access=access.value,
+        access=(Access.CONTRIBUTORS if open_to_all else access).value,
         people=[str(person) for person in people],
         groups=[group.name for group in groups],
         verified_at=timezone.localtime(connection.verified_at).isoformat() if connection.verified_at else "",

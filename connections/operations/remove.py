@@ -112,7 +112,7 @@ def impacts_of(connections: Sequence[Connection]) -> dict[int, str]:
 
 def move_targets(connection: Connection, user: User) -> QuerySet[Connection]:
     """The connections that what is built on this one may move to: of its type, ready, and open to the person."""
-    others = Connection.objects.filter(type_key=connection.type_key, state=State.READY).usable_by(user)
+    others = Connection.objects.filter(type_key=connection.type_key, state=State.READY).editable_by(user)
     return others.exclude(pk=connection.pk).order_by("name_key", "pk")
 
 

@@ -14,7 +14,7 @@ from connections import dependents
 from connections.dependents import Withdrawal
 from connections.models import Access, Connection
 from connections.operations.edit import lock
-from connections.sharing import Grants, contributors_with, granted, set_grants
+from connections.sharing import Grants, contributors_with, granted, is_open, set_grants
 from connections_portal import audit
 from connections_portal.errors import OperationError
 from connections_portal.models import User
@@ -82,8 +82,10 @@ def share_connection(
     ``impact`` is the token of what they were shown; with ``keep``, or where nothing has a schedule, the actor answers
     for what loses its responsible person, else its schedules are turned off. What is as it was changes nothing. Raises
     Stale when somebody else changed or removed the connection, and AccessWithdrawn when the impact has not been seen,
-    or is another one now.
+    or is another one now. Raises OperationError for a type that is open to all contributors.
     """
+    if is_open(connection.type_key):
+        raise OperationError(_("This connection can be used by administrators and contributors."))
     if access != Access.SPECIFIC:
         people, groups = (), ()
     with transaction.atomic():

@@ -9,10 +9,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from connections import connectors, dependents, host_keys
+from connections import connectors, dependents, host_keys, listing
 from connections.connectors.base import FieldKind, is_active
 from connections.models import Connection, State
 from connections.operations.stop import last_stop
+from connections.sharing import is_open
 from connections.views.lists import STATUS_KINDS, target_of, type_of, who_has_access
 from connections.views.steps import for_operator, shown_steps
 from connections.views.usage import usage
@@ -33,6 +34,8 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "connection": connection,
         "type": type_of(connection),
         "target": target_of(connection),
+        "tab": listing.tab_of(connector),
+        "is_shared": not is_open(connection.type_key),
         "status_kind": STATUS_KINDS[State(connection.state)],
         "state_text": _state_text(connection),
         "paused": connection.state == State.PAUSED,
@@ -68,10 +71,10 @@ def _state_text(connection: Connection) -> str:
         case State.PAUSED if connection.consent is None:
             return _("Its agreement was withdrawn. Resuming it asks for a verification and a new agreement.")
         case State.PAUSED:
-            return _("Nothing is sent over it. Resuming it asks for a verification.")
+            return _("Nothing goes over it. Resuming it asks for a verification.")
         case State.NEEDS_ATTENTION:
             cause = _(connection.state_cause) if connection.state_cause else ""
-            return " ".join(filter(None, [cause, _("Edit it, verify and save; or let an export succeed.")]))
+            return " ".join(filter(None, [cause, _("Edit it, verify and save; or let a run succeed.")]))
 
 
 def _what_next(connection: Connection) -> list[dict[str, Any]]:
@@ -79,10 +82,10 @@ def _what_next(connection: Connection) -> list[dict[str, Any]]:
     like = f"{reverse('connections:set_up', args=[connection.type_key])}?like={connection.uuid}"
     share = {"label": _("Share it"), "url": reverse("connections:share", args=[connection.uuid])}
     return [
-        share | {"icon": "people", "pane": True},
+        *([] if is_open(connection.type_key) else [share | {"icon": "people", "pane": True}]),
         *(
             {"label": kind.add_label(), "url": kind.add_url(connection), "icon": "add", "pane": False}
-            for kind in dependents.kinds()
+            for kind in dependents.kinds_on(connection)
             if connection.state == State.READY
         ),
         {"label": _("Add another like this"), "url": like, "icon": "copy", "pane": True},

@@ -117,8 +117,8 @@ def pause(request: PortalRequest, uuid: UUID) -> HttpResponse:
     question: dict[str, Any] = {
         "title": _("Pause connection"),
         "sentences": [
-            _("Nothing is sent over it until it is resumed. Runs under way are canceled, schedules wait."),
-            _("Settings, secrets, agreement and exports stay as they are."),
+            _("Nothing goes over it until it is resumed. Runs under way are canceled, schedules wait."),
+            _("Settings, secrets, agreement and whatever is built on it stay as they are."),
         ],
         "button": _("Pause"),
         "neutral": True,
@@ -137,7 +137,7 @@ def withdraw(request: PortalRequest, uuid: UUID) -> HttpResponse:
     question: dict[str, Any] = {
         "title": _("Withdraw agreement"),
         "sentences": [
-            _("The connection is paused: nothing is sent over it, and runs under way are canceled."),
+            _("The connection is paused: nothing goes over it, and runs under way are canceled."),
             _("Resuming it asks for a new agreement. The record of who agreed and who withdrew stays."),
         ],
         "button": _("Withdraw agreement"),

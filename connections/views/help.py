@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from connections import connectors, delivered
 from connections.connectors.base import Connector, Field
-from connections.connectors.errors import ConnectorError, RemoteRejected, TryLater
+from connections.connectors.errors import ConnectorError, FileUnusable, RemoteRejected, TryLater
 from connections.operations.drafts import PER_MINUTE, REFUSED_PAUSE, REFUSED_SIGN_INS, VERIFIED_FOR
 from connections.views.steps import type_facts
 from connections_portal.roles import Role
@@ -30,7 +30,8 @@ def type_help(request: PortalRequest, type_key: str) -> HttpResponse:
         "type": type_facts(connector),
         "provider": _(connector.provider),
         "fields": [_field(field, connector) for field in connector.fields],
-        "options": [_field(field, connector) for field in connector.export_options],
+        "export_options": [_field(field, connector) for field in connector.export_options],
+        "enrichment_options": [_field(field, connector) for field in connector.enrichment_options],
         "steps": [
             {"label": _(label), "failures": _failures(connector.failures.get(key, ()))}
             for key, label in connector.steps
@@ -75,7 +76,8 @@ def _shown_when(field: Field, connector: type[Connector]) -> str:
     if field.shown_when is None:
         return ""
     key, value = field.shown_when
-    other = next(f for f in (*connector.fields, *connector.export_options) if f.key == key)
+    fields = (*connector.fields, *connector.export_options, *connector.enrichment_options)
+    other = next(f for f in fields if f.key == key)
     answer = next((_(choice.label) for choice in other.choices if choice.value == value), value)
     return _("When %(field)s is %(answer)s") % {"field": _(other.label), "answer": answer}
 
@@ -96,6 +98,8 @@ def _who_acts(error: ConnectorError) -> str:
         return _("Nobody at first: a run tries again by itself")
     if isinstance(error, RemoteRejected):
         return _("Whoever may edit the export: the row is counted as rejected")
+    if isinstance(error, FileUnusable):
+        return _("Whoever may edit the enrichment, with whoever brings the file")
     return _("An administrator, with whoever runs the service")
 
 
@@ -120,6 +124,15 @@ def _limits(connector: type[Connector]) -> list[str]:
                 limits.max_files_per_table,
             )
             % {"number": number_format(limits.max_files_per_table, force_grouping=True)}
+        )
+    if limits.max_enrichments:
+        sentences.append(
+            ngettext(
+                "At most %(number)s enrichment of this type, over all connections.",
+                "At most %(number)s enrichments of this type, over all connections.",
+                limits.max_enrichments,
+            )
+            % {"number": number_format(limits.max_enrichments, force_grouping=True)}
         )
     return sentences
 

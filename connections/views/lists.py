@@ -17,7 +17,7 @@ from connections.models import (
     State,
 )
 from connections.operations.restore import restorable
-from connections.sharing import grantable_groups, grantable_people
+from connections.sharing import grantable_groups, grantable_people, is_open
 from connections.views.discover import tab_counts
 from connections.views.steps import type_facts
 from connections_portal.roles import Role
@@ -146,6 +146,8 @@ def who_has_access(connections: list[Connection]) -> dict[int, Who]:
 
 
 def _who(connection: Connection, named: list[tuple[str, bool]]) -> Who:
+    if is_open(connection.type_key):
+        return Who(str(Access.CONTRIBUTORS.label))
     if connection.access != Access.SPECIFIC or not named:
         shown = Access.ADMINISTRATORS if connection.access == Access.SPECIFIC else Access(connection.access)
         return Who(str(shown.label))

@@ -10,10 +10,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from connections import connectors
+from connections import connectors, listing
 from connections.connectors.base import Connector
 from connections.forms import SetUpForm
-from connections.models import Access, Connection
+from connections.models import Connection
 from connections.operations.create import create_connection, still_missing
 from connections.picker import keys_of
 from connections.sharing import granted
@@ -77,7 +77,7 @@ def _save(request: PortalRequest, form: SetUpForm) -> HttpResponse:
             connection = create_connection(
                 draft=draft,
                 name=form.cleaned_data["name"],
-                access=Access(form.cleaned_data["access"]),
+                access=form.chosen_access(),
                 people=form.people(),
                 groups=form.groups(),
                 agreed=agreed,
@@ -102,6 +102,7 @@ def _saved(request: PortalRequest, connection: Connection) -> HttpResponse:
     if request.GET.get("then") != "choose":
         return go_to(request, f"{reverse('connections:detail', args=[connection.uuid])}?next=1")
     request.session[CHOSEN] = str(connection.uuid)
+    listed = reverse(f"connections:{listing.tab_of(connectors.get(connection.type_key))}")
     if is_fragment(request):
         return trigger(HttpResponse(status=204), closeDialogs=None, connectionsChanged=None)
-    return go_to(request, request.session.pop(RETURN_TO, reverse("connections:exports")))
+    return go_to(request, request.session.pop(RETURN_TO, listed))

@@ -11,13 +11,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
-from connections import connectors
 from connections.models import Access, Connection
 from connections.operations.remove import removed_type
 from connections.operations.share import AccessWithdrawn, Impact, share_connection
 from connections.operations.undo_share import undo_share
 from connections.share_form import ShareForm
-from connections.sharing import granted
+from connections.sharing import granted, is_open
 from connections.views.lists import type_of, who_has_access
 from connections_portal import undo
 from connections_portal.errors import OperationError, Stale
@@ -51,8 +50,7 @@ def _connection(request: PortalRequest, uuid: UUID) -> Connection:
     """The connection; enrichment connections have no such choice and hence no such page."""
     connections = Connection.objects.editable_by(request.user).select_related("updated_by")
     connection = get_object_or_404(connections, uuid=uuid)
-    connector = connectors.get(connection.type_key)
-    if connector is not None and connector.direction == "enrichment":
+    if is_open(connection.type_key):
         raise Http404
     return connection
 

@@ -117,7 +117,7 @@ def is_ready_for(type_key: str, connection: Connection, user: User) -> bool:
     paused nor waiting for an administrator.
     """
     ready = Connection.objects.filter(pk=connection.pk, type_key=type_key, state=State.READY)
-    return ready.usable_by(user).exists()
+    return ready.usable_by(user, "enrichment").exists()
 
 
 def valid_name(name: str) -> str:

@@ -135,7 +135,7 @@ def _leave_to_set_up(request: PortalRequest, export: Export | None, type_key: st
     """Keep what was typed and go to *Set up*, which comes back here."""
     if not can_edit_connections(request.user):
         web.refuse(request)
-    if connectors.get(type_key) is None:
+    if type_key not in connectors.keys_for("export"):
         raise Http404
     request.session[TYPED] = {"url": _url(export), "values": typed(request.POST)}
     request.session[RETURN_TO] = f"{_url(export)}?resume=1"
@@ -253,7 +253,7 @@ def _page(
 ) -> HttpResponse:
     administers = can_edit_connections(request.user)
     typed_version = request.POST.get("version") if request.method == "POST" and not stale else None
-    types = [c for c in CONNECTORS if export is None or c.key == export.type_key]
+    types = [c for c in CONNECTORS if c.serves("export") and (export is None or c.key == export.type_key)]
     context = {
         "form": form,
         "export": export,

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from connections.connectors import CONNECTORS
+from connections.connectors import keys_for
 from connections.models import Connection, State
 from connections.waiting import Banner
 from connections_portal import roles, web
@@ -47,7 +47,7 @@ def list_exports(request: PortalRequest) -> HttpResponse:
 def _around(user: User, want: listing.Wanted) -> dict[str, Any]:
     """What stands around the table: filters, and whom to ask for a connection."""
     return {
-        "types": sorted(((c.key, type_name(c.key)) for c in CONNECTORS), key=lambda entry: entry[1]),
+        "types": sorted(((key, type_name(key)) for key in keys_for("export")), key=lambda entry: entry[1]),
         "statuses": FILTERS,
         "connection": Connection.objects.filter(uuid=want.connection).first() if want.connection else None,
         "nothing_shared": (nothing := nothing_shared(user)),
