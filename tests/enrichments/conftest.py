@@ -6,7 +6,17 @@ import pytest
 from pytest_django import Settings
 
 from tests.data import write_customers
+from tests.enrichments.making import (
+    detached,
+    enrichment,
+    make_enrichment,
+    make_enrichment_run,
+    make_source,
+    source,
+)
 from tests.enrichments.remote import Importing
+
+__all__ = ["detached", "enrichment", "make_enrichment", "make_enrichment_run", "make_source", "source"]
 
 
 @pytest.fixture
