@@ -6,4 +6,10 @@ import os
 # there. Nothing of ours runs in that loop.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
-pytest_plugins = ("tests.fixtures", "tests.connectors.servers", "tests.runs.helpers", "tests.runs.processes")
+pytest_plugins = (
+    "tests.fixtures",
+    "tests.connectors.servers",
+    "tests.runs.helpers",
+    "tests.runs.processes",
+    "tests.enrichments.bringing",
+)
