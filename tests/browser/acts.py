@@ -236,3 +236,12 @@ def verify(page: Page) -> None:
 
 def _pane(page: Page) -> Locator:
     return page.locator("#pane")
+
+
+def refresh_errors(page: Page, portal: Portal) -> None:
+    """The schedule of the system refresh without a day, and with times too close to each other."""
+    page.get_by_label("Weekly", exact=True).check()
+    page.get_by_label("Monday").check()
+    page.get_by_label("Second time").fill("06:05")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("at least 15 minutes").first).to_be_visible()

@@ -2,31 +2,25 @@
 
 import json
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 
 from playwright.sync_api import Page, expect
 
-from tests.browser import acts, steps
+from tests.browser import acts, enrichment_pages, permission_acts, steps
+from tests.browser.look import Look
 from tests.browser.running import Portal
-
-Act = Callable[[Page, Portal], None]
-
-
-@dataclass(frozen=True)
-class Look:
-    """Who looks at which address ({names} are filled in), and what they do there first. ``over``: what opens above."""
-
-    who: str
-    address: str
-    act: Act | None = None
-    over: bool = False
-
 
 CONNECTIONS = "/settings/connections/"
 EXPORTS = "/data/exports/"
+PERMISSIONS = "/settings/permissions/"
 
 # before there is anything
-EMPTY = {
+EMPTY = enrichment_pages.EMPTY | {
+    "system-status-empty": Look("admin", "/settings/system/status/"),
+    "home-admin-new": Look("admin", "/"),
+    "home-contributor-new": Look("contributor", "/"),
+    "home-viewer-new": Look("viewer", "/"),
+    "connections-requests-empty": Look("admin", f"{CONNECTIONS}requests/"),
+    "requests-empty": Look("contributor", "/data/requests/"),
     "connections-exports-empty": Look("admin", f"{CONNECTIONS}exports/"),
     "connections-enrichment-empty": Look("admin", f"{CONNECTIONS}enrichment/"),
     "exports-empty": Look("admin", EXPORTS),
@@ -113,8 +107,44 @@ SETTINGS = {
     "edit-changed-key": Look("admin", CONNECTIONS + "{changed_key}/edit/", acts.edit_changed_key),
     "share": Look("admin", CONNECTIONS + "{connection}/share/"),
     "share-specific-people": Look("admin", CONNECTIONS + "{connection}/share/", acts.share_specific),
+    "connection-access": Look("admin", CONNECTIONS + "{connection}/access/"),
+    "people": Look("admin", PERMISSIONS),
+    "people-nothing-found": Look("admin", f"{PERMISSIONS}?q=zzz"),
+    "people-menu": Look("admin", f"{PERMISSIONS}?q=weber", acts.row_menu, over=True),
+    "people-selection": Look("admin", PERMISSIONS, acts.tick_two),
+    "people-bulk-remove": Look("admin", f"{PERMISSIONS}?role=Contributor", acts.bulk("Remove"), over=True),
+    "person-add": Look("admin", f"{PERMISSIONS}add/"),
+    "person-add-errors": Look("admin", f"{PERMISSIONS}add/", permission_acts.typed_badly),
+    "person-add-pane": Look("admin", PERMISSIONS, acts.follow("Add person"), over=True),
+    "person-edit": Look("admin", PERMISSIONS + "{contributor}/edit/"),
+    "person-edit-stops": Look("admin", PERMISSIONS + "{contributor}/edit/", permission_acts.role_taken),
+    "person-password": Look("admin", PERMISSIONS + "{contributor}/password/"),
+    "person-deactivate": Look("admin", PERMISSIONS + "{contributor}/deactivate/"),
+    "person-activate": Look("admin", PERMISSIONS + "{contributor}/activate/"),
+    "person-remove": Look("admin", PERMISSIONS + "{contributor}/remove/"),
+    "person-access": Look("admin", PERMISSIONS + "{contributor}/access/"),
+    "groups": Look("admin", f"{PERMISSIONS}groups/"),
+    "group-add": Look("admin", f"{PERMISSIONS}groups/add/"),
+    "group-edit": Look("admin", PERMISSIONS + "groups/{group}/"),
+    "group-edit-pane": Look("admin", f"{PERMISSIONS}groups/", permission_acts.open_group, over=True),
+    "group-remove": Look("admin", PERMISSIONS + "groups/{group}/remove/"),
+    "person-made-password": Look("admin", PERMISSIONS, permission_acts.made_password, over=True),
     "share-pane": Look("admin", CONNECTIONS + "{connection}/", acts.follow("Share"), over=True),
     "share-withdrawal": Look("admin", CONNECTIONS + "{connection}/share/", acts.share_withdrawal),
+    "connections-requests": Look("admin", f"{CONNECTIONS}requests/"),
+    "connections-requests-all": Look("admin", f"{CONNECTIONS}requests/?status=all"),
+    "connections-requests-nothing-found": Look("admin", f"{CONNECTIONS}requests/?q=zzz"),
+    "connections-requests-menu": Look("admin", f"{CONNECTIONS}requests/", acts.row_menu, over=True),
+    "request-grant": Look("admin", CONNECTIONS + "requests/{open_request}/grant/"),
+    "request-grant-errors": Look(
+        "admin", CONNECTIONS + "requests/{open_request}/grant/", acts.press("Share")
+    ),
+    "request-grant-former": Look("admin", CONNECTIONS + "requests/{former_request}/grant/"),
+    "request-grant-answered": Look("admin", CONNECTIONS + "requests/{declined_request}/grant/"),
+    "request-decline": Look("admin", CONNECTIONS + "requests/{open_request}/decline/"),
+    "request-decline-errors": Look(
+        "admin", CONNECTIONS + "requests/{open_request}/decline/", acts.press("Decline")
+    ),
     "see-as": Look("admin", f"{CONNECTIONS}see-as/"),
     "see-as-nobody-found": Look("admin", f"{CONNECTIONS}see-as/?q=zzz"),
     "see-as-somebody": Look("admin", CONNECTIONS + "see-as/?person={contributor}"),
@@ -170,6 +200,11 @@ DATA = {
     "exports-attach-waiting-errors": Look(
         "contributor", f"{EXPORTS}waiting/sftp/", acts.press("Add connection")
     ),
+    "requests": Look("contributor", "/data/requests/"),
+    "request-access": Look("contributor", "/data/requests/new/"),
+    "request-access-errors": Look("contributor", "/data/requests/new/", acts.press("Send request")),
+    "request-access-dialog": Look("contributor", "/data/requests/", acts.follow("Request access"), over=True),
+    "request-withdraw": Look("contributor", "/data/requests/{open_request}/withdraw/"),
     "export-remove": Look("contributor", EXPORTS + "{export}/remove/"),
     "run": Look("contributor", EXPORTS + "{export}/runs/{run}/"),
     "run-running": Look("contributor", EXPORTS + "{running_export}/runs/{running_run}/"),
@@ -184,7 +219,15 @@ DATA = {
     "toast": Look("contributor", EXPORTS, acts.duplicate_in_list, over=True),
 }
 
-PAGES = EMPTY | SIGNED_OUT | ACCOUNT | SETTINGS | AUDIT | DATA
+SYSTEM = {
+    "system": Look("admin", "/settings/system/"),
+    "system-errors": Look("admin", "/settings/system/", acts.refresh_errors),
+    "system-status": Look("viewer", "/settings/system/status/"),
+    "system-status-admin": Look("admin", "/settings/system/status/"),
+    "system-refresh": Look("contributor", "/settings/system/status/{refresh}/"),
+}
+
+PAGES = EMPTY | enrichment_pages.FILLED | SIGNED_OUT | ACCOUNT | SETTINGS | AUDIT | SYSTEM | DATA
 
 
 def prepare(page: Page, portal: Portal) -> dict[str, str]:

@@ -14,12 +14,13 @@ from django.template.loader import render_to_string
 from django.test import RequestFactory
 from django.utils import timezone
 
-from connections.models import Access, Connection, State
+from connections.models import Access, AccessRequest, Connection, State
 from connections.operations.attention import mark_needs_attention
 from connections.operations.pause import pause_connection, withdraw_consent
+from connections.operations.requests import decline_request, grant_access, request_access
 from connections.operations.stop import stop_everything
 from connections_portal import roles
-from connections_portal.models import RunState, Trigger, User, WhoActs
+from connections_portal.models import Refresh, RefreshStage, RunState, Trigger, User, WhoActs
 from connections_portal.roles import Role
 from connections_portal.views.errors import unavailable
 from exports.models import (
@@ -35,6 +36,7 @@ from exports.models import (
 from exports.operations.connection import detach_connection
 from exports.operations.edit import Item, Timing, create_export
 from exports.operations.run import enqueue_run
+from tests.browser.enriching import enrichments
 from tests.factories import make_connection
 
 LONG = "Bestandskundinnen und Bestandskunden mit Einwilligung, Filialen Süd und Österreich (wöchentlich)"
@@ -53,6 +55,9 @@ def main() -> None:
     with transaction.atomic():
         made |= connections(ready, admin)
         made |= exports(ready, admin, contributor)
+        made |= requests(ready, admin, contributor)
+        made |= enrichments(admin, contributor)
+        made |= {"refresh": system_refresh(admin)}
     print(json.dumps(made | error_pages()))
 
 
@@ -64,7 +69,18 @@ def people(contributor: User) -> dict[str, Any]:
         person.save()
         if role:
             roles.assign(user=person, role=role)
-    return {"contributor": contributor.pk}
+    return {"contributor": contributor.pk, "group": Group.objects.get(name="Campaign team").pk}
+
+
+def system_refresh(admin: User) -> str:
+    """One that ran some of the exports, long done."""
+    now = timezone.now()
+    refresh = Refresh.objects.create(
+        trigger=Trigger.SCHEDULE, stage=RefreshStage.DONE, stage_at=now, finished_at=now, started_by=admin
+    )
+    shown = ExportRun.objects.exclude(finished_at=None).values("pk")[:6]
+    ExportRun.objects.filter(pk__in=list(shown.values_list("pk", flat=True))).update(refresh=refresh)
+    return str(refresh.uuid)
 
 
 def connections(ready: Connection, admin: User) -> dict[str, Any]:
@@ -106,6 +122,35 @@ def connections(ready: Connection, admin: User) -> dict[str, Any]:
         state=State.NOT_VERIFIED, verified_at=None, verification=[]
     )
     return {name: str(connection.uuid) for name, connection in made.items()}
+
+
+def requests(ready: Connection, admin: User, contributor: User) -> dict[str, Any]:
+    """One with each answer, one that is open, and one of somebody who is no contributor any more."""
+
+    def ask(person: User, reason: str) -> AccessRequest:
+        return request_access(type_key="sftp", reason=reason, actor=person)
+
+    former = User.objects.create(username="former", first_name="Tomas", last_name="Ribeiro")
+    roles.assign(user=former, role=Role.CONTRIBUTOR)
+    made = {
+        "granted_request": ask(contributor, "The agency needs the loyalty segment for the autumn mailing."),
+        "former_request": ask(former, "Invoices for the print shop in Lisbon, once a month."),
+    }
+    roles.assign(user=former, role=Role.VIEWER)
+    grant_access(
+        request=made["granted_request"], connection=ready, answer="Please use the folder autumn.", actor=admin
+    )
+    made["declined_request"] = ask(contributor, "A folder of our own at the call centre.")
+    decline_request(
+        request=made["declined_request"], actor=admin,
+        answer="The call centre takes its customers from the loyalty export. Ask them for the folder.",
+    )  # fmt: skip
+    made["open_request"] = ask(
+        contributor,
+        "The new print shop wants names and addresses of everybody who moved house since January, every Monday "
+        "before eight, and takes nothing but SFTP. The contract is signed and lies with Lena.",
+    )
+    return {name: str(request.uuid) for name, request in made.items()}
 
 
 def exports(ready: Connection, admin: User, contributor: User) -> dict[str, Any]:
