@@ -71,6 +71,7 @@ WORDS = {
     "enrichment.deactivated": _("deactivated the enrichment"),
     "enrichment.moved": _("moved the enrichment to another connection"),
     "enrichment.connection_gone": _("removed the connection of the inactive enrichment"),
+    "enrichment.deactivation_undone": _("undid deactivating the enrichment"),
     "enrichment.deleted": _("deleted the enrichment"),
     "enrichment.run_requested": _("started a run of the enrichment"),
     "enrichment.run_canceled": _("canceled a run of the enrichment"),

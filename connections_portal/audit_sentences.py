@@ -339,6 +339,7 @@ SENTENCES: dict[str, str | Promise | Writer] = {
     "enrichment.created": _saved(gettext_lazy('%(actor)s created "%(object)s"')),
     "enrichment.edited": _saved(gettext_lazy('%(actor)s edited "%(object)s"')),
     "enrichment.activated": gettext_lazy('%(actor)s activated "%(object)s"'),
+    "enrichment.deactivation_undone": gettext_lazy('%(actor)s activated "%(object)s" again (Undo)'),
     "enrichment.deactivated": gettext_lazy('%(actor)s deactivated "%(object)s"'),
     "enrichment.moved": gettext_lazy('%(actor)s moved "%(object)s" from "%(before)s" to "%(connection)s"'),
     "enrichment.connection_gone": gettext_lazy(

@@ -4,7 +4,7 @@ The check boxes of a list post ``selected`` to one address per command. The firs
 changes nothing; the second post, with ``confirmed``, does it, row by row, under the operation of a single row.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -152,6 +152,28 @@ def finish(
     }
     response = _dialog(request, "_bulk_result.html", context, list_url, 200)
     return web.trigger(response, listChanged=True) if web.is_fragment(request) else response
+
+
+def undo_each(
+    request: HttpRequest,
+    items: Iterable[undo.Item],
+    names: Mapping[UUID, str],
+    operation: Callable[[undo.Item], object],
+    *,
+    success: Callable[[int], str],
+    list_url: str,
+) -> HttpResponse:
+    """*Undo* of a command on several rows, each by itself; ``names`` lacks those that are gone by now."""
+    outcome = Outcome()
+    for item in items:
+        name = names.get(item.uuid) or _("Not there any more")
+        try:
+            operation(item)
+        except OperationError as refusal:
+            outcome.left_out.append(LeftOut(name=name, reason=refusal.message))
+        else:
+            outcome.done.append(name)
+    return finish(request, outcome, title=_("Undo"), success=success(len(outcome.done)), list_url=list_url)
 
 
 def left_out_phrase(number: int) -> str:

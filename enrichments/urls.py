@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from enrichments.views import bulk, commands, detail, discover, lists, runs, waiting, wizard
+from enrichments.views import bulk, commands, detail, discover, lists, runs, undo, waiting, wizard
 
 app_name = "enrichments"
 
@@ -13,6 +13,7 @@ urlpatterns = [
     path("new/<slug:type_key>/", wizard.set_up, name="set_up"),
     path("waiting/", waiting.waiting, name="waiting"),
     path("waiting/<slug:type_key>/", waiting.attach_waiting, name="attach_waiting"),
+    path("undo/", undo.deactivate, name="undo_deactivate"),
     path("bulk/run/", bulk.run, name="bulk_run"),
     path("bulk/activate/", bulk.activate_several, name="bulk_activate"),
     path("bulk/deactivate/", bulk.deactivate_several, name="bulk_deactivate"),

@@ -90,6 +90,7 @@ MATRIX: dict[str, tuple[str, str]] = {
     "enrichments:mine": ("302 403 200 200 200 403 200", "302 - - - - - -"),
     "enrichments:create": ("302 403 403 302 302 403 302", "302 - - - - - -"),
     "enrichments:set_up": ("302 403 403 200 200 403 200", "302 403 403 422 422 403 422"),
+    "enrichments:undo_deactivate": ("302 - - - - - -", "302 403 403 403 403 403 403"),
     "enrichments:waiting": ("302 403 403 200 200 403 200", "302 - - - - - -"),
     "enrichments:attach_waiting": ("302 403 403 200 200 403 200", "302 403 403 422 422 403 422"),
     "enrichments:bulk_run": ("302 - - - - - -", "302 403 403 422 422 403 422"),

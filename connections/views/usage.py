@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from connections import dependents
 from connections.models import Connection
@@ -25,7 +24,7 @@ def usage(connection: Connection, user: User) -> dict[str, Any]:
     return {
         "kinds": [_of_kind(kind, connection, user, since) for kind in dependents.kinds_on(connection)],
         "people": people_with_use(connection).count(),
-        "links": _links(connection),
+        "access_url": reverse("connections:access", args=[connection.uuid]),
     }
 
 
@@ -41,18 +40,3 @@ def _of_kind(kind: dependents.Kind, connection: Connection, user: User, since: A
         "more": max(0, number - len(first)),
         "use": use,
     }
-
-
-def _links(connection: Connection) -> list[dict[str, str]]:
-    places = [
-        (_("Explain access"), "connections:access", [connection.uuid], "", "key"),
-        (_("Move dependents"), "connections:move", [connection.uuid], "", "plug_connected"),
-        (_("History"), "audit", [], f"?object={connection.uuid}", "history"),
-    ]
-    links = []
-    for label, name, arguments, query, icon in places:
-        try:
-            links.append({"label": label, "url": reverse(name, args=arguments) + query, "icon": icon})
-        except NoReverseMatch:
-            continue
-    return links

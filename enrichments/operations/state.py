@@ -1,12 +1,14 @@
-"""*Activate* and *Deactivate*."""
+"""*Activate*, *Deactivate* and its *Undo*."""
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from connections.models import Connection
+from connections.permissions import can_use
 from connections_portal import audit
-from connections_portal.errors import OperationError
+from connections_portal.errors import OperationError, Stale
 from connections_portal.models import User
+from connections_portal.undo import CannotUndo, Item
 from enrichments.models import Enrichment
 from enrichments.operations.edit import is_ready_for
 from enrichments.operations.locks import lock, lock_connection, lock_with_connection
@@ -72,4 +74,35 @@ def deactivate(*, enrichment: Enrichment, actor: User) -> Enrichment:
         locked.version += 1
         locked.save()
         audit.record("enrichment.deactivated", actor=actor, target=locked, type=locked.type_key)
+        return locked
+
+
+def to_undo(enrichment: Enrichment) -> Item:
+    """What undoes the deactivation of the enrichment, as ``deactivate`` returned it."""
+    return Item(uuid=enrichment.uuid, version=enrichment.version, before={})
+
+
+def undo_deactivate(*, item: Item, actor: User) -> Enrichment:
+    """Let the enrichment run again, as it was; a run that was canceled stays so, and nothing is caught up.
+
+    Raises Stale when it was changed since or deleted, CannotUndo when its connection is gone or ``actor`` may not use
+    it any more, and NotAllowed.
+    """
+    require_edit(actor)
+    with transaction.atomic():
+        found = Enrichment.objects.filter(uuid=item.uuid).first()
+        if found is None:
+            raise Stale(_("The enrichment was deleted meanwhile."))
+        locked = lock_with_connection(found.pk)
+        if locked.version != item.version or locked.active:
+            raise Stale(_("The enrichment was changed since. Nothing was undone."))
+        if locked.needs_connection and locked.connection is None:
+            raise CannotUndo(_("The connection was removed meanwhile. Nothing was undone."))
+        if locked.connection is not None and not can_use(actor, locked.connection, "enrichment"):
+            raise CannotUndo(_("You may not use the connection any more. Nothing was undone."))
+        locked.active = True
+        locked.updated_by = actor
+        locked.version += 1
+        locked.save()
+        audit.record("enrichment.deactivation_undone", actor=actor, target=locked, type=locked.type_key)
         return locked

@@ -14,17 +14,21 @@ from connections.models import State
 from connections_portal import bulk, web
 from connections_portal.errors import OperationError
 from connections_portal.models import ACTIVE_STATES, Trigger
+from connections_portal.undo import Item, Offer
 from connections_portal.web import PortalRequest, role_required
 from enrichments.models import Enrichment, EnrichmentRun
 from enrichments.operations.delete import delete_enrichment
 from enrichments.operations.run import enqueue_run
-from enrichments.operations.state import activate, deactivate
+from enrichments.operations.state import activate, deactivate, to_undo
 from enrichments.permissions import EDITING_ROLES
+from enrichments.views.undo import offer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What a bulk command says and does. ``why_not`` gives the reason that leaves one out, or nothing."""
+    """What a bulk command says and does. ``why_not`` gives the reason that leaves one out, or nothing; ``undoing``
+    the button *Undo* for what was done.
+    """
 
     title: str
     sentences: Sequence[str]
@@ -32,6 +36,7 @@ class Command:
     success: Callable[[int], str]
     operation: Callable[[Enrichment], object]
     why_not: Callable[[Enrichment], str] = lambda enrichment: ""
+    undoing: Callable[[], Offer | None] = lambda: None
     danger: bool = False
 
 
@@ -71,6 +76,11 @@ def activate_several(request: PortalRequest) -> HttpResponse:
 @role_required(*EDITING_ROLES)
 def deactivate_several(request: PortalRequest) -> HttpResponse:
     """*Deactivate* the selected enrichments."""
+    inactive: list[Item] = []
+
+    def operation(enrichment: Enrichment) -> None:
+        inactive.append(to_undo(deactivate(enrichment=enrichment, actor=request.user)))
+
     command = Command(
         title=_("Deactivate enrichments"),
         sentences=[
@@ -81,7 +91,8 @@ def deactivate_several(request: PortalRequest) -> HttpResponse:
         success=lambda n: (
             ngettext("%(n)d enrichment is inactive.", "%(n)d enrichments are inactive.", n) % {"n": n}
         ),
-        operation=lambda e: deactivate(enrichment=e, actor=request.user),
+        operation=operation,
+        undoing=lambda: offer(request.user, inactive),
         why_not=lambda e: "" if e.active else _("It is inactive already."),
     )
     return _answer(request, command)
@@ -139,7 +150,14 @@ def _answer(request: PortalRequest, command: Command) -> HttpResponse:
     if bulk.is_confirmed(request):
         outcome = bulk.each(enrichments, command.operation, bulk.Outcome(left_out=left_out))
         success = command.success(len(outcome.done))
-        return bulk.finish(request, outcome, title=command.title, success=success, list_url=list_url)
+        return bulk.finish(
+            request,
+            outcome,
+            title=command.title,
+            success=success,
+            list_url=list_url,
+            undoing=command.undoing(),
+        )
     return bulk.ask(
         request,
         title=command.title,

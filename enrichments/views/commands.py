@@ -13,16 +13,17 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from connections.connectors import get as connector_of
 from connections.models import Connection
-from connections_portal import web
+from connections_portal import undo, web
 from connections_portal.errors import OperationError
 from connections_portal.models import Trigger
 from connections_portal.web import PortalRequest, role_required
 from enrichments.models import Enrichment
 from enrichments.operations.delete import delete_enrichment
 from enrichments.operations.run import enqueue_run
-from enrichments.operations.state import activate, deactivate
+from enrichments.operations.state import activate, deactivate, to_undo
 from enrichments.permissions import EDITING_ROLES, NotAllowed
 from enrichments.views.loading import connections_for, load
+from enrichments.views.undo import offer
 
 
 class ConnectionForm(forms.Form):
@@ -112,13 +113,14 @@ def deactivate_one(request: PortalRequest, uuid: UUID) -> HttpResponse:
     error, status = "", 200
     if request.method == "POST":
         try:
-            deactivate(enrichment=enrichment, actor=request.user)
+            inactive = deactivate(enrichment=enrichment, actor=request.user)
         except NotAllowed:
             web.refuse(request, enrichment)
         except OperationError as refusal:
             error, status = refusal.message, refusal.status
         else:
-            messages.success(request, _("%(name)s is inactive.") % {"name": enrichment.name})
+            done = _("%(name)s is inactive.") % {"name": enrichment.name}
+            undo.announce(request, done, offer(request.user, [to_undo(inactive)]))
             return _back(request, enrichment)
     context: dict[str, Any] = {
         "title": _("Deactivate enrichment"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from django.contrib import messages
 from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -40,20 +41,19 @@ def detach(request: PortalRequest) -> HttpResponse:
     exports = {e.uuid: e for e in Export.objects.filter(uuid__in=[item.uuid for item in items])}
     if len(items) == 1:
         return _one(request, items[0], exports.get(items[0].uuid))
-    outcome = bulk.Outcome()
-    for item in items:
-        name = str(exports.get(item.uuid, _("Removed export")))
-        try:
-            undo_detach(item=item, actor=request.user)
-        except OperationError as refusal:
-            outcome.left_out.append(bulk.LeftOut(name=name, reason=refusal.message))
-        else:
-            outcome.done.append(name)
-    number = len(outcome.done)
-    success = ngettext(
-        "%(n)d export has its connection again.", "%(n)d exports have their connections again.", number
-    ) % {"n": number}
-    return bulk.finish(request, outcome, title=_("Undo"), success=success, list_url=list_url)
+    return bulk.undo_each(
+        request,
+        items,
+        {uuid: export.name for uuid, export in exports.items()},
+        lambda item: undo_detach(item=item, actor=request.user),
+        success=lambda n: (
+            ngettext(
+                "%(n)d export has its connection again.", "%(n)d exports have their connections again.", n
+            )
+            % {"n": n}
+        ),
+        list_url=list_url,
+    )
 
 
 def _one(request: PortalRequest, item: Item, export: Export | None) -> HttpResponse:
@@ -65,10 +65,9 @@ def _one(request: PortalRequest, item: Item, export: Export | None) -> HttpRespo
         web.refuse(request, export, refusal.message)
     except OperationError as refusal:
         return undo.refuse(request, refusal, name=str(export or ""), back=url)
-    undo.announce(
+    messages.success(
         request,
         _("%(name)s uses %(connection)s again. A run that was canceled stays canceled.")
         % {"name": restored.name, "connection": restored.connection},
-        None,
     )
     return web.back_to_list(request, list_url, elsewhere=url)

@@ -62,7 +62,7 @@ def test_the_banner_is_there_only_while_something_waits(
         attach_connection(export=export, connection=connection, actor=contributor)
     page = client.get(LIST)
     assert "for a connection" not in words(page)
-    assert '<div id="waiting" hidden' in page.content.decode()
+    assert '<div class="waiting" id="waiting" hidden' in page.content.decode()
 
 
 def test_the_banner_changes_with_the_list(
@@ -71,7 +71,7 @@ def test_the_banner_changes_with_the_list(
     remove_export(export=detached[0], actor=contributor)
     fragment = client_of(contributor).get(LIST, headers=HTMX)
     assert "2 exports wait" in words(fragment)
-    assert '<div id="waiting" hx-swap-oob="true">' in fragment.content.decode()
+    assert '<div class="waiting" id="waiting" hx-swap-oob="true">' in fragment.content.decode()
 
 
 def test_a_person_is_told_first_of_those_they_can_help(
