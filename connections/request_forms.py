@@ -79,7 +79,11 @@ class GrantForm(forms.Form):
             "invalid_choice": gettext_lazy("Choose a connection from the list."),
         },
     )
-    answer = Text(label=gettext_lazy("A word with it"), required=False)
+    answer = Text(
+        label=gettext_lazy("A word with it"),
+        required=False,
+        help_text=gettext_lazy("Whoever asked reads it with the answer."),
+    )
 
     def __init__(self, data: QueryDict | None = None, *, choices: Sequence[tuple[str, str]]) -> None:
         super().__init__(data, auto_id="grant_%s")

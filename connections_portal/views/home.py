@@ -1,113 +1,138 @@
 """The first page, and the address that a load balancer asks."""
 
+from collections.abc import Callable
+from typing import Any
+
 from django.contrib.auth.decorators import login_not_required
 from django.db import connection
-from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
+from connections import home as of_connections
 from connections.models import Connection, State
 from connections_portal import roles
-from connections_portal.models import ACTIVE_STATES, RunState
+from connections_portal.models import User
+from connections_portal.notices import Count, LastRun, Notice
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest
-from exports.models import Export, ExportRun
+from exports import home as of_exports
+from exports.views.lists import administrators, nothing_shared
 
 RECENT = 8
+SHARED = 5
+
+# What may need somebody, most pressing first: one function per kind of thing, in the app that the thing belongs to.
+NOTICES: tuple[Callable[[User], Notice | None], ...] = (
+    of_connections.asked_for,
+    of_connections.needs_attention,
+    of_exports.failed,
+    of_exports.waiting,
+    of_connections.answered,
+    of_connections.waits,
+)
+COUNTS: tuple[Callable[[User], list[Count]], ...] = (of_connections.counts, of_exports.counts)
+LAST_RUNS: tuple[Callable[[User, int], list[LastRun]], ...] = (of_exports.last_runs,)
 
 
 @require_safe
 def home(request: PortalRequest) -> HttpResponse:
-    """What there is and what happened last, as far as the person's role shows it."""
-    role = roles.role_of(request.user)
-    sees_exports = role in (Role.ADMINISTRATOR, Role.CONTRIBUTOR, Role.VIEWER)
+    """What needs this person, what happened last and what they can do next; on a new portal the way to a first run."""
+    user, role = request.user, roles.role_of(request.user)
+    steps = _first_steps(user, role)
     context = {
-        "recent_runs": _recent_runs() if sees_exports else [],
-        "counts": _counts(role) if sees_exports else [],
+        "role": role,
+        "steps": steps,
+        "to_do": next((step for step in steps if not step["done"]), None),
+        "notices": _notices(user, steps),
+        "watched": role in (Role.ADMINISTRATOR, Role.CONTRIBUTOR),
+        "counts": [count for counts in COUNTS for count in counts(user)],
+        "last_runs": _last_runs(user),
+        "sees_runs": role in (Role.ADMINISTRATOR, Role.CONTRIBUTOR, Role.VIEWER),
+        "shared": of_connections.shared_lately(user, SHARED),
         "actions": _actions(role),
-        "sees_exports": sees_exports,
     }
     return render(request, "portal/home.html", context)
 
 
-_KINDS = {
-    RunState.SUCCESSFUL: "ok",
-    RunState.WARNINGS: "warn",
-    RunState.FAILED: "bad",
-    RunState.CANCELED: "off",
-}
+def _notices(user: User, steps: list[dict[str, Any]]) -> list[Notice]:
+    """What needs the person; that nothing is shared with them is the first of the steps, where those are shown."""
+    notices = [notice for found in NOTICES if (notice := found(user)) is not None]
+    if not steps and (why := nothing_shared(user)):
+        names = ", ".join(administrators())
+        url = reverse("requests:ask")
+        notices.append(Notice(kind="warn", title=why, text=names, url=url, action=_("Request access")))
+    return notices
 
 
-def _recent_runs() -> list[ExportRun]:
-    """The last runs of all exports; ``kind`` is how the status is drawn."""
-    recent = list(ExportRun.objects.select_related("export")[:RECENT])
-    for run in recent:
-        run.kind = _KINDS.get(RunState(run.state), "run")  # type: ignore[attr-defined]
-    return recent
+def _last_runs(user: User) -> list[LastRun]:
+    """The last runs of every kind, newest first."""
+    runs = [run for last in LAST_RUNS for run in last(user, RECENT)]
+    return sorted(runs, key=lambda run: run.at, reverse=True)[:RECENT]
 
 
-def _counts(role: Role | None) -> list[dict[str, object]]:
-    exports = Export.objects.count()
-    running = ExportRun.objects.filter(state__in=ACTIVE_STATES).count()
-    last_state = ExportRun.objects.filter(export=OuterRef("pk")).values("state")[:1]
-    failed = Export.objects.alias(last=Subquery(last_state)).filter(last=RunState.FAILED).count()
-    counts: list[dict[str, object]] = [
-        {"value": exports, "text": ngettext("Export", "Exports", exports), "url": reverse("exports:list")},
-        {"value": running, "text": _("Running now"), "url": reverse("exports:list")},
-        {"value": failed, "text": _("Last run failed"), "url": reverse("exports:list")},
-    ]
+def _first_steps(user: User, role: Role | None) -> list[dict[str, Any]]:
+    """The way to a first delivery, with what is done of it; empty once one has succeeded, and for who only looks."""
+    if role not in (Role.ADMINISTRATOR, Role.CONTRIBUTOR) or of_exports.has_delivered():
+        return []
+    exports = of_exports.has_any()
+    connected = Connection.objects.usable_by(user).filter(state=State.READY).exists()
     if role is Role.ADMINISTRATOR:
-        connections = Connection.objects.count()
-        attention = Connection.objects.filter(state=State.NEEDS_ATTENTION).count()
-        url = reverse("connections:exports")
-        counts.insert(
-            0, {"value": connections, "text": ngettext("Connection", "Connections", connections), "url": url}
-        )
-        if attention:
-            text = ngettext("Connection needs attention", "Connections need attention", attention)
-            counts.append({"value": attention, "text": text, "url": url})
-    return counts
+        first = {
+            "title": _("Set up a connection"),
+            "text": _("Say where data may go, verify it, agree to the terms and share it."),
+            "url": reverse("connections:discover"),
+            "action": _("Choose a service"),
+        }
+    else:
+        first = {
+            "title": _("Get a connection"),
+            "text": _("An administrator shares one with you. Ask for the type that you need."),
+            "url": reverse("requests:ask"),
+            "action": _("Request access"),
+        }
+    return [
+        first | {"done": connected},
+        {
+            "title": _("Add an export"),
+            "text": _("Choose the connection, what to send, and how often."),
+            "url": reverse("exports:create"),
+            "action": _("Add export"),
+            "done": exports,
+        },
+        {
+            "title": _("Run it"),
+            "text": _("Watch every row and file arrive. Later it runs by itself, when you want."),
+            "url": reverse("exports:list"),
+            "action": _("Open exports"),
+            "done": False,
+        },
+    ]
 
 
 def _actions(role: Role | None) -> list[dict[str, str]]:
+    """What the person comes here for most."""
     discover = {
         "label": _("Set up a connection"),
-        "text": _("Say where data may go, verify it, agree, and share it."),
         "url": reverse("connections:discover"),
         "icon": "plug_connected",
     }
-    add_export = {
-        "label": _("Add an export"),
-        "text": _("Choose a connection, what to send, and how often."),
-        "url": reverse("exports:create"),
-        "icon": "arrow_export",
-    }
-    tables = {
-        "label": _("Look at tables"),
-        "text": _("Customers, segments and other tables that can be sent."),
-        "url": reverse("tables:list"),
-        "icon": "table",
-    }
-    support = {
-        "label": _("Open the support admin"),
-        "text": _("Runs, connections and the audit, to read."),
-        "url": reverse("admin:index"),
-        "icon": "person_support",
-    }
-    return (
-        {
-            Role.ADMINISTRATOR: [discover, add_export, tables],
-            Role.CONTRIBUTOR: [add_export, tables],
-            Role.VIEWER: [tables],
-            Role.SUPPORT: [support],
-        }.get(role, [])
-        if role
-        else []
-    )
+    add_export = {"label": _("Add an export"), "url": reverse("exports:create"), "icon": "arrow_export"}
+    exports = {"label": _("Look at exports"), "url": reverse("exports:list"), "icon": "arrow_export"}
+    ask = {"label": _("Request access"), "url": reverse("requests:ask"), "icon": "key"}
+    tables = {"label": _("Look at tables"), "url": reverse("tables:list"), "icon": "table"}
+    audit = {"label": _("See what happened"), "url": reverse("audit"), "icon": "history"}
+    support = {"label": _("Open Support"), "url": reverse("admin:index"), "icon": "person_support"}
+    if role is None:
+        return []
+    return {
+        Role.ADMINISTRATOR: [discover, add_export, tables, audit],
+        Role.CONTRIBUTOR: [add_export, ask, tables],
+        Role.VIEWER: [exports, tables],
+        Role.SUPPORT: [support],
+    }[role]
 
 
 @login_not_required
