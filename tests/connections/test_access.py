@@ -63,17 +63,23 @@ def connections(admin: User, everybody: dict[str, User]) -> dict[str, Connection
         "group": {"access": Access.SPECIFIC, "groups": [team]},
         "groups": {"access": Access.SPECIFIC, "groups": [team, other]},
         "both": {"access": Access.SPECIFIC, "people": [everybody["member-of-both"]], "groups": [team]},
+        "for enrichments": {"type_key": "sftp_custom_import"},
     }
     made = {name: make_connection(actor=admin, name=name, **how) for name, how in ways.items()}
     Connection.objects.filter(pk=made["group"].pk).update(state=State.PAUSED)
     return made
 
 
+def _for(connection: Connection) -> str:
+    """What the connection is there for."""
+    return "enrichment" if connection.type_key in access.open_types() else "export"
+
+
 def test_it_says_what_the_rule_decides(
     everybody: dict[str, User], connections: dict[str, Connection]
 ) -> None:
     decided = {
-        (person.pk, connection.pk): can_use(person, connection)
+        (person.pk, connection.pk): can_use(person, connection, _for(connection))
         for person, connection in product(everybody.values(), connections.values())
     }
     assert 0 < sum(decided.values()) < len(decided)
