@@ -68,7 +68,7 @@ class DataSetForm(StepForm):
     """Whom it is about: ``customers``, or ``segment:NAME``. ``stored`` is the segment that is saved already."""
 
     data_set = forms.ChoiceField(
-        label=gettext_lazy("Customer data set"),
+        label=gettext_lazy("Which customers"),
         help_text=gettext_lazy("Rows about anybody else are left out and counted."),
         widget=forms.RadioSelect,
         error_messages={

@@ -20,7 +20,7 @@ class SftpCustomImport(SftpServer):
     key = "sftp_custom_import"
     name = "SFTP custom import"
     connection_name = "SFTP Custom Import"
-    provider = N_("Own data over SFTP")
+    provider = N_("your own SFTP server")
     category = N_("Files")
     icon = "arrow_download"
     description = N_("Imports a prepared data file from an SFTP server as an enrichment table.")

@@ -28,7 +28,7 @@ def test_a_tile_says_what_it_is_and_how_many_fit(
 ) -> None:
     page = page_of(client_of, contributor)
     assert "SFTP custom import" in page
-    assert "Data from Own data over SFTP" in page
+    assert "Data from your own SFTP server" in page
     assert f'<a href="/data/enrichment/mine/?type={TYPE}">1 in use' in page
     assert "9 available" in page
     assert page.count(ADD) == 2  # the tile and the menu of the command bar
