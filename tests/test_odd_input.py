@@ -33,6 +33,7 @@ NAMES = (
     "export_folder", "agree", "wording", "fingerprint", "version", "items", "fields:segment", "fields:table:orders",
     "shown", "compression", "delimiter", "kind", "local_time", "weekdays", "days", "zone", "theme", "next",
     "old_password", "new_password1", "new_password2", "selected", "confirmed", "query",
+    "object", "outcome", "period", "from", "to", "before", "after",
 )  # fmt: skip
 ACTIONS = (
     "",

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import Model
 from django.http import HttpResponse, StreamingHttpResponse
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -136,13 +136,13 @@ def _around(entries: Iterable[AuditEntry]) -> _Around:
         there = (
             model._default_manager.filter(uuid__in=wanted).values_list("uuid", flat=True) if wanted else ()
         )
-        around.objects |= {uuid: _address(name, uuid) for uuid in there}
+        around.objects |= {uuid: reverse(name, args=[uuid]) for uuid in there}
     runs = {str(entry.details["run"]) for entry in entries if entry.details.get("run")}
     identifiers = [uuid for uuid in map(_uuid, runs) if uuid]
     for run_model, owner, name in _RUNS:
         there = run_model._default_manager.filter(uuid__in=identifiers)
         for uuid, of, label in there.values_list("uuid", f"{owner}__uuid", f"{owner}__name"):
-            around.runs[str(uuid)] = _address(name, of, uuid), label
+            around.runs[str(uuid)] = reverse(name, args=[of, uuid]), label
     for entry in entries:
         item = around.runs.get(str(entry.details.get("run", "")), ("", ""))[1]
         if item and entry.action == "secret.used":
@@ -208,14 +208,6 @@ def _written(lines: Iterable[list[str]]) -> str:
     out = io.StringIO()
     csv.writer(out).writerows([neutral(cell) for cell in line] for line in lines)
     return out.getvalue()
-
-
-def _address(name: str, *arguments: UUID) -> str:
-    """The address of a page; empty where this portal has no such page."""
-    try:
-        return reverse(name, args=arguments)
-    except NoReverseMatch:
-        return ""
 
 
 def _uuid(text: str) -> UUID | None:
