@@ -62,4 +62,5 @@ def share(run: EnrichmentRun) -> str:
     """*91.74%* of the customers in the data set; empty where there are none."""
     if not run.selected:
         return ""
-    return _("%(percent)s%%") % {"percent": number(round(100 * run.sent / run.selected, 2))}
+    percent = round(100 * run.sent / run.selected, 2)
+    return _("%(percent)s%%") % {"percent": number(int(percent) if percent == int(percent) else percent)}
