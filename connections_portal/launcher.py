@@ -27,6 +27,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 SANDBOX_USER = "sandbox"
 SANDBOX_FOLDER = "incoming"
+# what seed_demo lays there (connections_portal/customer_data/sample_import.py)
+SAMPLE_FOLDER, SAMPLE_FILE = "import", "loyalty_scores.csv"
 # Below the ports that a system hands out by itself, so that the port kept is still free after a restart.
 SANDBOX_PORTS = range(2222, 2322)
 # Letters and digits that are not taken for one another when typed from the screen.
@@ -71,7 +73,7 @@ def run(var_dir: Path, lock: TextIO) -> int:
     environment = portal_environment(var_dir, sandbox_port)
     with lock, Family(BASE_DIR, environment) as family:
         try:
-            prepare(family, password)
+            prepare(family, var_dir, password)
             start(family, var_dir, port, sandbox_port, password)
             announce(var_dir, port, sandbox_port, password)
             family.watch(essential="web")
@@ -83,12 +85,13 @@ def run(var_dir: Path, lock: TextIO) -> int:
             return 1
 
 
-def prepare(family: Family, password: str) -> None:
+def prepare(family: Family, var_dir: Path, password: str) -> None:
     """Database, static files, demonstration users and sample data; raises Ended when a step fails."""
     print("Preparing the database, static files and sample data …", flush=True)
     family.complete("migrate", [*MANAGE, "migrate", "--noinput", "--verbosity", "0"])
     family.complete("collectstatic", [*MANAGE, "collectstatic", "--noinput", "--verbosity", "0"])
-    family.complete("seed_demo", [*MANAGE, "seed_demo"], {"DEMO_PASSWORD": password})
+    seed = [*MANAGE, "seed_demo", "--sandbox-files", str(var_dir / "sandbox" / "files")]
+    family.complete("seed_demo", seed, {"DEMO_PASSWORD": password})
 
 
 def start(family: Family, var_dir: Path, port: int, sandbox_port: int, password: str) -> None:
@@ -119,6 +122,8 @@ A sandbox SFTP server to share data with, and its password
 
 sftp://{SANDBOX_USER}@{HOST}:{sandbox_port}/{SANDBOX_FOLDER}
 {password}
+
+A file to bring in with SFTP Custom Import lies there: path {SAMPLE_FOLDER}, filename {SAMPLE_FILE}
 
 State is kept in {var_dir}. Ctrl-C stops everything.
 """,

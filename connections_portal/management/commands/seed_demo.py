@@ -1,14 +1,16 @@
 """Demonstration people and invented customers for ``make run``."""
 
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.text import slugify
 
 from connections_portal import roles
 from connections_portal.customer_data import write_sample_data
+from connections_portal.customer_data.sample_import import FOLDER, write_sample_import
 from connections_portal.models import User
 from connections_portal.roles import Role
 
@@ -31,6 +33,12 @@ class Command(BaseCommand):
 
     help = "Create the demonstration users (password: DEMO_PASSWORD) and the sample customer data."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Where the sandbox server keeps its files."""
+        parser.add_argument(
+            "--sandbox-files", type=Path, metavar="FOLDER", help="lay a file to bring in there, too"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Write people, groups and sample data; refused outside ``make run``, where such people have no place."""
         if not settings.DEV:
@@ -48,6 +56,8 @@ class Command(BaseCommand):
             if name:
                 Group.objects.get_or_create(name=name)[0].user_set.add(*people)
         write_sample_data()
+        if options["sandbox_files"]:
+            write_sample_import(options["sandbox_files"] / FOLDER)
 
     def _username(self, first: str, last: str) -> str:
         """*b.okafor*, in plain letters."""
