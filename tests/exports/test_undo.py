@@ -3,11 +3,13 @@
 import datetime as dt
 import html
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core import signing
+from django.db import connection as database
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -15,9 +17,10 @@ from django.utils import timezone
 from connections.models import Access, Connection
 from connections.sharing import set_grants
 from connections_portal import undo
+from connections_portal.errors import Stale
 from connections_portal.models import AuditEntry, RunState, User
 from exports.models import Export, ExportRun, ScheduleKind
-from exports.operations.connection import attach_connection, detach_connection
+from exports.operations.connection import attach_connection, detach_connection, to_undo, undo_detach
 from exports.operations.edit import Timing
 from exports.operations.remove import remove_export
 from exports.operations.rename import rename_export
@@ -237,14 +240,28 @@ def test_the_button_is_protected_as_every_form_is(scheduled: Export, contributor
     assert client.post(UNDO, {"token": token, "csrfmiddlewaretoken": given[1]}).status_code == 303
 
 
+@pytest.mark.django_db(transaction=True)
 def test_two_presses_at_the_same_moment_undo_it_once(scheduled: Export, contributor: User) -> None:
     """The second finds the version that the first has left behind, whoever waits for whom."""
-    from connections_portal.errors import Stale
-    from exports.operations.connection import to_undo, undo_detach
-
     item = to_undo(scheduled, detach_connection(export=scheduled, actor=contributor))
     assert item
-    undo_detach(item=item, actor=contributor)
-    with pytest.raises(Stale):
-        undo_detach(item=item, actor=contributor)
+    begin, came = threading.Barrier(2), []
+
+    def press() -> None:
+        try:
+            begin.wait(10)
+            undo_detach(item=item, actor=contributor)
+            came.append("undone")
+        except Stale:
+            came.append("stale")
+        finally:
+            database.close()
+
+    pressing = [threading.Thread(target=press) for _ in range(2)]
+    for thread in pressing:
+        thread.start()
+    for thread in pressing:
+        thread.join(30)
+    assert sorted(came) == ["stale", "undone"]
     assert AuditEntry.objects.filter(action="export.detach_undone").count() == 1
+    assert Export.objects.get().version == 3
