@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from connections_portal.templatetags.portal import number
+from enrichments.importing import REJECTED
 from enrichments.models import EnrichmentRun
-from enrichments.reasons import REJECTED, WORDS
+from enrichments.reasons import WORDS
 
 # so many fields are shown at once, the others on demand
 FIELDS_SHOWN = 12

@@ -96,7 +96,7 @@ def _results(enrichment: Enrichment, actor: User) -> EnrichmentRun:
             sent=enriched,
             left_out=731,
             rejected=41,
-            reasons={"unknown": 731, "no_id": 38, "duplicate_id": 3},
+            reasons={"unknown_customer": 731, "no_customer_id": 38, "duplicate": 3},
             coverage=[[f"f{n}", label, "text", enriched - n * 2_100] for n, label in enumerate(LABELS)],
             bytes_sent=2_300_000,
         )

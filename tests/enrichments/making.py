@@ -87,7 +87,7 @@ def make_enrichment_run(contributor: User) -> Callable[..., EnrichmentRun]:
         if state in (RunState.SUCCESSFUL, RunState.WARNINGS):
             values |= {
                 "selected": 4, "read": 7, "sent": 3, "left_out": 2, "rejected": 2, "coverage": COVERAGE,
-                "reasons": {"unknown": 2, "no_id": 2}, "bytes_sent": 2_000,
+                "reasons": {"unknown_customer": 2, "no_customer_id": 2}, "bytes_sent": 2_000,
             }  # fmt: skip
         EnrichmentRun.objects.filter(pk=run.pk).update(**values | columns)
         run.refresh_from_db()

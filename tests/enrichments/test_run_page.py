@@ -10,7 +10,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from connections_portal.models import RunState, User
+from enrichments.importing import LEFT_OUT, REJECTED
 from enrichments.models import Enrichment, EnrichmentAttempt, EnrichmentRun
+from enrichments.reasons import WORDS
 
 pytestmark = pytest.mark.django_db
 Clients = Callable[[User | None], Client]
@@ -39,6 +41,10 @@ def test_every_row_is_accounted_for(
     assert "2 without a customer ID" in page
     assert "4 customers in the data set" in page
     assert "Run started by Ana Weber, over the connection Scores, data science." in page
+
+
+def test_every_reason_has_words() -> None:
+    assert set(WORDS) == {*REJECTED, *LEFT_OUT}
 
 
 def test_an_unknown_reason_is_shown_as_it_is(
