@@ -1,4 +1,4 @@
-"""``pages``: the lists of connections and of exports, in milliseconds a page, over ``rows`` exports.
+"""``pages``: Home and the lists of connections and of exports, in milliseconds a page, over ``rows`` exports.
 
 A tenth as many connections; every export has items, a schedule and runs. An administrator and a contributor with
 grants on half of the connections open the first and the last page, every order and a search, in process through the
@@ -96,9 +96,9 @@ def own_database(path: Path) -> Iterator[None]:
 
 
 def pages(rows: int) -> list[Page]:
-    """What is opened of each list: the first and last page, a search, each status, each order both ways."""
+    """Home, and what is opened of each list: the first and last page, a search, each status, each order both ways."""
     exports, connections = reverse("exports:list"), reverse("connections:exports")
-    found = []
+    found = [Page(who, "home", reverse("home")) for who in ("administrator", "contributor")]
     ended = [name for name, _label in FILTERS]
     for who, name, url, sorts, statuses, total in (
         ("administrator", "connections", connections, connection_listing.SORTS, State.values, rows // 10),

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from connections.operations.drafts import purge_drafts
 from connections.operations.restore import purge_removed
-from connections_portal import messages, refresh
+from connections_portal import mail, messages, refresh
 from enrichments.operations.tick import tick as tick_enrichments
 from exports.operations.tick import tick as tick_exports
 
@@ -18,5 +18,6 @@ def tick(*, now: dt.datetime | None = None) -> dict[str, int]:
     done = Counter(tick_exports(now=now))
     done.update(tick_enrichments(now=now))
     done.update(refresh.tick(now=now))
-    done.update(drafts=purge_drafts(now=now), removed=purge_removed(now), pruned=messages.prune())
+    done.update(drafts=purge_drafts(now=now), removed=purge_removed(now))
+    done.update(letters=mail.renew(), pruned=messages.prune())
     return dict(done)
