@@ -44,14 +44,13 @@ class Stopping:
     items: Sequence[Item]
 
     @property
-    def phrase(self) -> str:
-        """*3 exports*."""
-        return self.kind.phrase(len(self.items))
-
-    @property
-    def by_itself(self) -> int:
-        """How many of them have a schedule."""
-        return sum(item.by_itself for item in self.items)
+    def sentence(self) -> str:
+        """*2 exports will stop running by schedule until … takes over. 1 export can still be run by hand by …*."""
+        scheduled = sum(item.by_itself for item in self.items)
+        stopping = _("%(what)s will stop running by schedule until somebody else with the right takes over.")
+        staying = _("%(what)s can still be run by hand by others with the right.")
+        sentences = ((scheduled, stopping), (len(self.items) - scheduled, staying))
+        return " ".join(text % {"what": self.kind.phrase(number)} for number, text in sentences if number)
 
 
 class Stops(OperationError):

@@ -73,10 +73,7 @@ def add_person(
     ``password``.
     """
     with guarded(actor):
-        person = User(username=User.normalize_username(username.strip()))
-        if _is_taken(person.username):
-            taken = _("%(name)s is there already.") % {"name": person.username}
-            raise OperationError(taken, fields={"username": taken})
+        person = newcomer(username)
         _describe(person, first_name, last_name, email, password)
         _store_password(person, password, must_change)
         person.save()
@@ -240,8 +237,10 @@ def _is_taken(username: str) -> bool:
     )
 
 
-def _describe(person: User, first_name: str, last_name: str, email: str, password: str | None = None) -> None:
-    """Put the texts in; raises OperationError with every message at its field."""
+def faults(
+    person: User, *, first_name: str, last_name: str, email: str, password: str | None = None
+) -> dict[str, str]:
+    """Put the texts into ``person``, which is not saved; what is wrong with any of them, or its user name, by field."""
     fields: dict[str, str] = {}
     for field, text in (("first_name", first_name), ("last_name", last_name)):
         try:
@@ -253,11 +252,24 @@ def _describe(person: User, first_name: str, last_name: str, email: str, passwor
         person.clean_fields(exclude={"password", *fields})
     except ValidationError as error:
         fields |= {field: " ".join(messages) for field, messages in error.message_dict.items()}
+    if person._state.adding and _is_taken(person.username):
+        fields["username"] = _("%(name)s is there already.") % {"name": person.username}
     if password is not None:
         try:
             validate_password(password, person)
         except ValidationError as error:
             fields["password"] = " ".join(error.messages)
+    return fields
+
+
+def newcomer(username: str) -> User:
+    """Somebody who is not saved yet."""
+    return User(username=User.normalize_username(username.strip()))
+
+
+def _describe(person: User, first_name: str, last_name: str, email: str, password: str | None = None) -> None:
+    """As ``faults``; raises OperationError with every message at its field."""
+    fields = faults(person, first_name=first_name, last_name=last_name, email=email, password=password)
     if fields:
         raise OperationError(" ".join(fields.values()), fields=fields)
 

@@ -23,7 +23,6 @@ from connections_portal.names import search_words
 from connections_portal.roles import Role
 from connections_portal.views.members import Members
 from connections_portal.views.people_forms import GroupForm
-from connections_portal.views.permission_dialogs import sentence_of
 from connections_portal.views.permissions import NAMED, put_errors, shown, tab_counts
 from connections_portal.web import (
     PortalRequest,
@@ -248,7 +247,7 @@ def _remove_dialog(
         for connection in connections[:NAMED]
     ]
     if stops:
-        sentences += [sentence_of(kind) for kind in stops.stopping]
+        sentences += [kind.sentence for kind in stops.stopping]
         links = [{"label": i.name, "url": i.url} for kind in stops.stopping for i in kind.items[:NAMED]]
     context = {
         "title": _("Remove group"),

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy
 
 from connections_portal.groups import groups
 from connections_portal.models import User
-from connections_portal.people import stored_role
+from connections_portal.people import faults, newcomer, stored_role
 from connections_portal.roles import LABELS, Role
 
 MAKE, TYPE = "make", "type"
@@ -16,7 +16,7 @@ MAKE, TYPE = "make", "type"
 WHAT_ROLES_DO = {
     Role.ADMINISTRATOR: gettext_lazy("decides where data may go, who may use it, and who is here"),
     Role.CONTRIBUTOR: gettext_lazy("builds and runs exports and enrichments on what is shared with them"),
-    Role.VIEWER: gettext_lazy("looks"),
+    Role.VIEWER: gettext_lazy("looks at exports and enrichments"),
     Role.SUPPORT: gettext_lazy("reads runs and the audit in the Django admin"),
 }
 
@@ -107,6 +107,19 @@ class AddPerson(Described, Password):
         required=True,
         help_text=gettext_lazy("What they sign in with: letters, digits and . _ + - @; it stays as it is."),
     )
+
+    def clean(self) -> dict[str, Any]:
+        """What the operation would refuse is said together with what is missing, all at once."""
+        cleaned = super().clean() or {}
+        typed = {name: cleaned.get(name, "") for name in ("first_name", "last_name", "email")}
+        is_typed = cleaned.get("how") == TYPE
+        password = cleaned.get("password", "") if is_typed else None
+        for name, message in faults(
+            newcomer(cleaned.get("username", "")), password=password, **typed
+        ).items():
+            if name not in self.errors:
+                self.add_error(name, message)
+        return cleaned
 
 
 class EditPerson(Described):

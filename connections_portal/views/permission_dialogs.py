@@ -14,12 +14,11 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from connections_portal import answering, bulk, people
-from connections_portal.answering import Stopping
 from connections_portal.errors import OperationError
 from connections_portal.models import User
 from connections_portal.people_listing import shown_name
 from connections_portal.roles import Role
-from connections_portal.views.permissions import NAMED, shown, superuser_notice
+from connections_portal.views.permissions import NAMED, superuser_notice
 from connections_portal.web import (
     PortalRequest,
     back_to_list,
@@ -151,7 +150,7 @@ def _dialog(
         "sentences": [
             *([_("This is you.")] if pk == request.user.pk else []),
             *sentences,
-            *(sentence_of(kind) for kind in stopping),
+            *(kind.sentence for kind in stopping),
         ],
         "links": [{"label": item.name, "url": item.url} for kind in stopping for item in kind.items[:NAMED]],
         "hidden": [("seen", answering.token(stopping))],
@@ -161,17 +160,6 @@ def _dialog(
         "error": error,
     }
     return page_or_fragment(request, "confirm.html", "_confirm.html", context, status=status)
-
-
-def sentence_of(kind: Stopping) -> str:
-    """*3 exports will stop until …, 2 of them run by a schedule.*"""
-    facts = shown([kind])[0]
-    if not facts["by_itself"]:
-        return str(facts["sentence"])
-    scheduled = ngettext(
-        "%(n)d of them has a schedule.", "%(n)d of them have a schedule.", facts["by_itself"]
-    ) % {"n": facts["by_itself"]}
-    return f"{facts['sentence']} {scheduled}"
 
 
 @require_POST
@@ -237,7 +225,11 @@ def _several(
     return bulk.ask(
         request,
         title=title,
-        sentences=[*([changed] if changed else []), *sentences(len(rows)), *map(sentence_of, stopping)],
+        sentences=[
+            *([changed] if changed else []),
+            *sentences(len(rows)),
+            *(kind.sentence for kind in stopping),
+        ],
         rows=rows,
         key=attrgetter("pk"),
         left_out=left_out,

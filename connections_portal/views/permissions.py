@@ -1,6 +1,6 @@
 """Settings > Permissions: who is here, with which role and groups; adding and editing somebody."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -257,14 +257,11 @@ def put_errors(form: forms.Form, refused: OperationError) -> None:
         form.add_error(None, refused.message)
 
 
-def shown(stopping: list[Stopping] | Any) -> list[dict[str, Any]]:
+def shown(stopping: Sequence[Stopping]) -> list[dict[str, Any]]:
     """What would stop, for ``_stopping.html``: in words, and the first of each kind with links."""
     return [
         {
-            "sentence": _("%(what)s will stop until somebody else with the right takes over.")
-            % {"what": kind.phrase},
-            "by_itself": kind.by_itself,
-            "all": kind.by_itself == len(kind.items),
+            "sentence": kind.sentence,
             "named": kind.items[:NAMED],
             "more": max(0, len(kind.items) - NAMED),
         }

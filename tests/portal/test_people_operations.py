@@ -341,14 +341,19 @@ def test_what_would_stop_is_told_first(
     with pytest.raises(Stops) as refused:
         act("")
     assert refused.value.status == 422
-    assert [(kind.phrase, kind.by_itself) for kind in refused.value.stopping] == [("1 export", 1)]
+    assert [kind.sentence for kind in refused.value.stopping] == [
+        "1 export will stop running by schedule until somebody else with the right takes over."
+    ]
     assert can_use(User.objects.get(pk=contributor.pk), shared), "nothing was saved"
     assert AuditEntry.objects.count() == before
-    second = make_export(shared, actor=contributor, name="Made meanwhile")
+    second = make_export(shared, actor=contributor, name="Made meanwhile")  # to be run by hand
     with pytest.raises(Stops) as again:
         act(refused.value.token)
     assert again.value.status == 409
     assert {item.name for item in again.value.stopping[0].items} == {export.name, second.name}
+    assert again.value.stopping[0].sentence.endswith(
+        "1 export can still be run by hand by others with the right."
+    )
     act(again.value.token)
     assert answering.running([contributor.pk]) == []
     assert AuditEntry.objects.count() > before

@@ -195,6 +195,15 @@ def test_what_is_wrong_is_said_at_its_field(client: Client, wrong: dict[str, Any
     assert User.objects.count() == 1
 
 
+def test_all_that_is_wrong_is_said_at_once(client: Client) -> None:
+    answer = client.post(
+        url("add"), {"username": "a b", "email": "nowhere", "how": "type", "password": "short"}
+    )
+    shown = text_of(answer)
+    for says in ("valid username", "valid email", "Choose a role", "at least 10 characters"):
+        assert says in shown, says
+
+
 def test_a_role_is_no_group_to_tick(client: Client) -> None:
     role = Group.objects.get(name=Role.ADMINISTRATOR)
     answer = client.post(url("add"), typed(role="Viewer", groups=[role.pk]))
@@ -219,7 +228,7 @@ def test_what_would_stop_is_shown_before_it_is_saved(
     asked = client.post(page, form)
     assert asked.status_code == 422
     shown = text_of(asked)
-    assert "1 export will stop until somebody else with the right takes over." in shown
+    assert "1 export will stop running by schedule until somebody else with the right takes over." in shown
     assert reverse("exports:detail", args=[export.uuid]) in shown
     assert "Save anyway" in shown
     assert roles.role_of(User.objects.get(pk=contributor.pk)) is Role.CONTRIBUTOR
@@ -274,9 +283,8 @@ def test_a_new_password_for_somebody_and_for_oneself(client: Client, admin: User
 def test_the_dialog_tells_what_stops(client: Client, name: str, contributor: User, export: Export) -> None:
     page = url(name, contributor.pk)
     asked = client.get(page)
-    assert (
-        "1 export will stop until somebody else with the right takes over. 1 of them has a schedule."
-        in text_of(asked)
+    assert "1 export will stop running by schedule until somebody else with the right takes over." in text_of(
+        asked
     )
     unseen = client.post(page, {"seen": ""})
     assert unseen.status_code == 422
