@@ -15,7 +15,7 @@ from connections_portal.models import RunState, User
 from tests.data import write_customers
 from tests.support.rows import make_everything
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 SignIn = Callable[[User], Page]
 
