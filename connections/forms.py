@@ -92,6 +92,10 @@ class SetUpForm(forms.Form):
         self.is_shared = not is_open(connector.key)
         # an existing one's sharing has a page of its own
         self.asks_access = connection is None and self.is_shared
+        if not self.is_shared:
+            self.fields["name"].help_text = _(
+                "Say what it brings in and from where, for example “Loyalty scores, data science team”."
+            )
         if not self.asks_access:
             del self.fields["access"], self.fields["grantees"]
         self.fields["name"].marked_required = True  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ def file_missing(detail: str = "") -> FileUnusable:
 def not_a_file(detail: str = "") -> FileUnusable:
     """A folder, or something else that is no file, has the name."""
     return FileUnusable(
-        N_("What has this name on the server is a folder, not a file."),
+        N_("What has this name on the server is not a file but a folder, or something else."),
         code="not_a_file",
         detail=detail,
         remedy=N_("Check folder and file name."),

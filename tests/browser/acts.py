@@ -155,6 +155,20 @@ def set_up_pane_verified(page: Page, portal: Portal) -> None:
     _pane(page).get_by_label("I agree").check()
 
 
+def import_pane_verified(page: Page, portal: Portal) -> None:
+    """A connection for enrichments: nobody is asked who can use it, and the server is only looked at."""
+    page.get_by_role("link", name="Set up SFTP Custom Import", exact=True).click()
+    pane = _pane(page)
+    pane.get_by_label("Display name").fill("Loyalty scores, sandbox")
+    pane.get_by_role("textbox", name="Host").evaluate(steps.PASTE, portal.sandbox_url)
+    expect(pane.get_by_role("textbox", name="Username")).to_have_value("sandbox")
+    pane.locator("#id_password").fill(portal.sandbox_password)
+    verify(page)
+    pane.get_by_role("button", name="Trust this server").click()
+    expect(pane.locator(".steps .ok")).to_have_count(5)
+    pane.get_by_label("I agree").check()
+
+
 def set_up_pane_refused(page: Page, portal: Portal) -> None:
     """The server does not take the password."""
     set_up_pane(page, portal)

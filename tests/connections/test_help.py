@@ -30,7 +30,7 @@ def test_everything_declared_is_told(connector: type[Connector], admin: User, cl
     assert answer.status_code == 200
     text = text_of(answer.content.decode())
     wanted = [connector.connection_name, connector.description, *connector.requires, connector.not_tested]
-    for field in (*connector.fields, *connector.export_options):
+    for field in (*connector.fields, *connector.export_options, *connector.enrichment_options):
         wanted += [field.label, field.help, field.rule, *(choice.label for choice in field.choices)]
     for key, label in connector.steps:
         wanted.append(label)
