@@ -48,6 +48,8 @@ class Why(IntEnum):
     INACTIVE = 11
 
 
+# The condition of what is open to nobody without a grant.
+NEVER = Q(pk__in=[])
 ALLOWED = tuple(why for why in Why if why <= Why.GROUP)
 
 
@@ -61,7 +63,7 @@ def of_person(person: User) -> QuerySet[Connection]:
 
 def of_connection(connection: Connection) -> QuerySet[User]:
     """Everybody, with ``why`` they may use the connection or not, and the grants behind it (see ``_explained``)."""
-    enrichment = Q(pk__isnull=False) if connection.type_key in open_types() else Q(pk__in=[])
+    enrichment = Q(pk__isnull=False) if connection.type_key in open_types() else NEVER
     return _explained(
         User.objects.all(), person=OuterRef("pk"), connection=Value(connection.pk), open_to_all=enrichment
     )
@@ -90,8 +92,8 @@ def why(*, person: Any, connection: Any, open_to_all: Q) -> Case:
 
 
 def open_types() -> list[str]:
-    """The types of connections that every contributor may use without a grant (design: enrichment connections)."""
-    return [connector.key for connector in CONNECTORS if connector.direction == "enrichment"]
+    """The types that are there for enrichments only: every contributor may use these, without a grant."""
+    return [connector.key for connector in CONNECTORS if not connector.serves("export")]
 
 
 def _explained(rows: QuerySet[Any], *, person: Any, connection: Any, open_to_all: Q) -> QuerySet[Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from django.db.models import F, OuterRef, Q
+from django.db.models import F, OuterRef
 from django.urls import reverse
 
 from connections import access
@@ -18,7 +18,7 @@ def _running(people: Collection[int]) -> list[Item]:
         why=access.why(
             person=OuterRef("responsible_id"),
             connection=OuterRef("connection_id"),
-            open_to_all=Q(connection__type_key__in=access.open_types()),
+            open_to_all=access.NEVER,
         )
     ).filter(why__in=access.ALLOWED)
     rows = allowed.annotate(kind=F("schedule__kind")).values_list("name", "uuid", "kind")

@@ -69,7 +69,7 @@ def of_connection(request: PortalRequest, uuid: UUID) -> HttpResponse:
     context = {
         "connection": connection,
         "type": type_of(connection),
-        "shareable": connector is None or connector.direction != "enrichment",
+        "shareable": connector is None or connector.serves("export"),
         "not_offered": _not_offered(connection),
         "rows": [
             {"person": person, "role": ROLES[person.shown_role], **_explained(person)} for person in page
