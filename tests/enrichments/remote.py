@@ -5,12 +5,18 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+from pytest_django import Settings
+
 from connections.connectors import file_errors
 from connections.connectors.base import FileIdentity
-from enrichments.importing import Imported, run_import
+from enrichments.importing import Imported, ImportProblem, run_import
+from tests.data import write_customers
 from tests.enrichments.results import run_name
 
 NAME = "scores.csv"
+# stands in files and must stand nowhere else
+CANARY = "canary-4711"
 
 
 class MemorySource:
@@ -109,3 +115,30 @@ class Importing:
         return not list(self.folder.iterdir()) and not [
             p for p in self.root.iterdir() if p.name.startswith(".")
         ]
+
+    def problem(self, source: Any, **how: Any) -> ImportProblem:
+        """Why the import of the file fails, which it must: in words without the canary, and nothing is left of it."""
+        with pytest.raises(ImportProblem) as caught:
+            self(source, **how)
+        problem = caught.value
+        assert CANARY not in problem.cause + problem.remedy
+        assert (problem.cause + problem.remedy).isprintable()
+        assert max(len(problem.cause), len(problem.remedy)) <= 300
+        assert self.nothing_written()
+        return problem
+
+
+@pytest.fixture
+def customers(tmp_path: Path, settings: Settings) -> Path:
+    """The customers of ``tests.data`` and an empty place for results; returns the folder of customer data."""
+    settings.ENRICHMENTS_DIR = tmp_path / "enrichments"
+    settings.SPILL_DIR = tmp_path / "spill"
+    folder = write_customers(tmp_path / "customer-data")
+    settings.CUSTOMER_DATA_URL = f"duckdb://{folder}"
+    return folder
+
+
+@pytest.fixture
+def importing(customers: Path, tmp_path: Path) -> Importing:
+    """Runs imports for these customers."""
+    return Importing(tmp_path / "enrichments" / "Scores")
