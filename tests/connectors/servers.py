@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from connections.connectors.sftp import Sftp
+from connections.connectors.sftp_custom_import import SftpCustomImport
 from connections.gateway import OutgoingGateway
 from connections_portal.sandbox import Faults, SandboxServer
 
@@ -60,20 +61,28 @@ class Server:
 
     def connector(self, folder: str = "exports", *, trusted: str | None = None, **secrets_given: str) -> Sftp:
         """An SFTP connector for this server that trusts it, unless told otherwise."""
-        method = "key" if self.private_key else "password"
-        settings = Sftp.clean(
-            {
-                "auth_method": method,
-                "username": self.username,
-                "hostname": f"{self.host}:{self.port}",
-                "export_folder": folder,
-            }
-        )
-        given = secrets_given or (
-            {"private_key": self.private_key} if self.private_key else {"password": self.password}
-        )
+        settings = Sftp.clean(self._settings | {"export_folder": folder})
         gateway = OutgoingGateway([(self.host, self.port)])
-        return Sftp(settings, given, gateway, host_key=self.public_key if trusted is None else trusted)
+        key = self.public_key if trusted is None else trusted
+        return Sftp(settings, secrets_given or self._secrets, gateway, host_key=key)
+
+    def importer(self, *, trusted: str | None = None) -> SftpCustomImport:
+        """A connector that reads from this server and trusts it, unless told otherwise."""
+        gateway = OutgoingGateway([(self.host, self.port)])
+        key = self.public_key if trusted is None else trusted
+        return SftpCustomImport(SftpCustomImport.clean(self._settings), self._secrets, gateway, host_key=key)
+
+    @property
+    def _settings(self) -> dict[str, str]:
+        return {
+            "auth_method": "key" if self.private_key else "password",
+            "username": self.username,
+            "hostname": f"{self.host}:{self.port}",
+        }
+
+    @property
+    def _secrets(self) -> dict[str, str]:
+        return {"private_key": self.private_key} if self.private_key else {"password": self.password}
 
 
 def free_port() -> int:

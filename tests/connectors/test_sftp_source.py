@@ -21,25 +21,9 @@ from connections.connectors.errors import (
     TryLater,
 )
 from connections.connectors.sftp_custom_import import SftpCustomImport
-from connections.gateway import OutgoingGateway
 from tests.connectors.servers import SandboxFactory, Server, make_key
 
 MB = 1024 * 1024
-
-
-def importer(server: Server, *, trusted: str | None = None) -> SftpCustomImport:
-    """A connector that reads from this server and trusts it, unless told otherwise."""
-    settings = SftpCustomImport.clean(
-        {
-            "auth_method": "key" if server.private_key else "password",
-            "username": server.username,
-            "hostname": f"{server.host}:{server.port}",
-        }
-    )
-    given = {"private_key": server.private_key} if server.private_key else {"password": server.password}
-    gateway = OutgoingGateway([(server.host, server.port)])
-    key = server.public_key if trusted is None else trusted
-    return SftpCustomImport(settings, given, gateway, host_key=key)
 
 
 @pytest.fixture
@@ -78,7 +62,7 @@ def test_every_byte_comes_in_order(place: tuple[Server, Path], size: int):
     content = random.Random(size).randbytes(size)
     (folder / "scores.csv").write_bytes(content)
     os.utime(folder / "scores.csv", (1_700_000_000, 1_700_000_123))
-    with importer(server).fetch() as source:
+    with server.importer().fetch() as source:
         path = f"{folder.name}/scores.csv"
         assert source.stat(path) == FileIdentity(size=size, modified=1_700_000_123)
         assert whole(source, path) == content
@@ -95,7 +79,7 @@ def test_a_large_file_is_read_in_constant_memory(openssh_server: Server, own: Pa
             file.write(piece)
             digest.update(piece)
     seen = hashlib.sha256()
-    with importer(openssh_server).fetch() as source:
+    with openssh_server.importer().fetch() as source:
         blocks = source.stream(f"{own.name}/large.csv")
         seen.update(next(blocks))
         tracemalloc.start()
@@ -110,7 +94,7 @@ def test_a_large_file_is_read_in_constant_memory(openssh_server: Server, own: Pa
 
 
 def test_a_slow_reader_makes_the_server_wait(sandbox_server: SandboxFactory):
-    with sandbox_server() as (server, box), importer(server).fetch() as source:
+    with sandbox_server() as (server, box), server.importer().fetch() as source:
         (box.files / "large.csv").write_bytes(bytes(16 * MB))
         blocks = source.stream("large.csv")
         taken = len(next(blocks))
@@ -122,7 +106,7 @@ def test_a_slow_reader_makes_the_server_wait(sandbox_server: SandboxFactory):
 
 def test_servers_may_answer_with_less_than_was_asked_for(sandbox_server: SandboxFactory):
     content = random.Random(5).randbytes(2 * MB + 5)
-    with sandbox_server(short_reads=100_000) as (server, box), importer(server).fetch() as source:
+    with sandbox_server(short_reads=100_000) as (server, box), server.importer().fetch() as source:
         (box.files / "scores.csv").write_bytes(content)
         assert whole(source, "scores.csv") == content
 
@@ -131,7 +115,7 @@ def test_a_stream_that_is_given_up_leaves_the_line_usable(place: tuple[Server, P
     server, folder = place
     (folder / "large.csv").write_bytes(bytes(16 * MB))
     (folder / "model.json").write_bytes(b"{}")
-    with importer(server).fetch() as source:
+    with server.importer().fetch() as source:
         blocks = source.stream(f"{folder.name}/large.csv")
         next(blocks)
         blocks.close()  # type: ignore[attr-defined]
@@ -141,7 +125,7 @@ def test_a_stream_that_is_given_up_leaves_the_line_usable(place: tuple[Server, P
 @pytest.mark.parametrize("verb", ["stat", "read", "stream"])
 def test_a_missing_file_is_for_whoever_named_it(place: tuple[Server, Path], verb: str):
     server, folder = place
-    with importer(server).fetch() as source:
+    with server.importer().fetch() as source:
         for path in (f"{folder.name}/Scores.csv", "nowhere/scores.csv"):
             error = failing(ask, source, verb, path)
             assert isinstance(error, FileUnusable)
@@ -161,7 +145,7 @@ def test_a_folder_or_a_pipe_in_place_of_the_file_is_said_at_once(place: tuple[Se
     server, folder = place
     (folder / "scores.csv").mkdir()
     os.mkfifo(folder / "pipe.csv")
-    with importer(server).fetch() as source:
+    with server.importer().fetch() as source:
         for name in ("scores.csv", "pipe.csv"):
             error = failing(ask, source, verb, f"{folder.name}/{name}")
             assert isinstance(error, FileUnusable)
@@ -174,7 +158,7 @@ def test_a_file_without_the_right_to_it(openssh_account: Server):
     secret.chmod(0o600)
     closed = openssh_account.files / "closed"
     closed.mkdir(mode=0o700)
-    with importer(openssh_account).fetch() as source:
+    with openssh_account.importer().fetch() as source:
         for path in ("readonly/secret.csv", "closed/secret.csv"):
             error = failing(whole, source, path)
             assert isinstance(error, FileUnusable)
@@ -184,7 +168,7 @@ def test_a_file_without_the_right_to_it(openssh_account: Server):
 def test_a_small_file_that_is_not_small(place: tuple[Server, Path]):
     server, folder = place
     (folder / "model.json").write_bytes(bytes(MB + 1))
-    with importer(server).fetch() as source:
+    with server.importer().fetch() as source:
         error = failing(source.read, f"{folder.name}/model.json", most=MB)
         assert isinstance(error, FileUnusable)
         assert error.code == "file_too_large"
@@ -194,7 +178,7 @@ def test_a_small_file_that_is_not_small(place: tuple[Server, Path]):
 def test_a_sparse_file_of_a_terabyte_is_not_read_whole(openssh_server: Server, own: Path):
     with (own / "model.json").open("wb") as file:
         file.truncate(2**40)
-    with importer(openssh_server).fetch() as source:
+    with openssh_server.importer().fetch() as source:
         assert failing(source.read, f"{own.name}/model.json", most=MB).code == "file_too_large"
 
 
@@ -218,7 +202,7 @@ def test_a_file_that_changes_while_it_is_read_is_tried_again(place: tuple[Server
     server, folder = place
     path = folder / "scores.csv"
     path.write_bytes(bytes(12 * MB))
-    with importer(server).fetch() as source:
+    with server.importer().fetch() as source:
         blocks = source.stream(f"{folder.name}/scores.csv")
         next(blocks)
         change(path)  # type: ignore[operator]
@@ -231,7 +215,7 @@ def test_a_file_that_is_renamed_over_is_read_as_it_was(place: tuple[Server, Path
     server, folder = place
     path = folder / "scores.csv"
     path.write_bytes(b"a" * 12 * MB)
-    with importer(server).fetch() as source:
+    with server.importer().fetch() as source:
         blocks = source.stream(f"{folder.name}/scores.csv")
         first = next(blocks)
         (folder / "new.csv").write_bytes(b"b" * 12 * MB)
@@ -242,7 +226,7 @@ def test_a_file_that_is_renamed_over_is_read_as_it_was(place: tuple[Server, Path
 def test_a_cut_line_is_tried_again(sandbox_server: SandboxFactory):
     with sandbox_server(cut_reading_after=6 * MB) as (server, box):
         (box.files / "scores.csv").write_bytes(bytes(12 * MB))
-        with importer(server).fetch() as source:
+        with server.importer().fetch() as source:
             error = failing(whole, source, "scores.csv")
     assert isinstance(error, TryLater)
     assert error.code == "line_cut"
@@ -253,7 +237,7 @@ def test_a_server_that_falls_silent_is_not_waited_for(
 ):
     with sandbox_server(stall_reading_after=6 * MB) as (server, box):
         (box.files / "scores.csv").write_bytes(bytes(12 * MB))
-        with importer(server).fetch() as source:
+        with server.importer().fetch() as source:
             monkeypatch.setattr(sftp_server, "PATIENCE_SECONDS", 0.3)
             error = failing(whole, source, "scores.csv")
     assert isinstance(error, TryLater)
@@ -263,7 +247,7 @@ def test_a_server_that_falls_silent_is_not_waited_for(
 def test_whoever_waits_is_told_when_the_line_is_closed_meanwhile(sandbox_server: SandboxFactory):
     with sandbox_server(hold_reading_after=2 * MB) as (server, box):
         (box.files / "scores.csv").write_bytes(bytes(12 * MB))
-        with importer(server).fetch() as source:
+        with server.importer().fetch() as source:
             errors: list[ConnectorError] = []
             reader = threading.Thread(target=lambda: errors.append(failing(whole, source, "scores.csv")))
             reader.start()
@@ -278,14 +262,14 @@ def test_whoever_waits_is_told_when_the_line_is_closed_meanwhile(sandbox_server:
 def test_another_server_key_stops_it_before_any_credential(sandbox_server: SandboxFactory, tmp_path: Path):
     make_key(tmp_path / "other", "-t", "ed25519")
     with sandbox_server() as (server, box):
-        error = failing(importer(server, trusted=(tmp_path / "other.pub").read_text()).fetch().__enter__)
+        error = failing(server.importer(trusted=(tmp_path / "other.pub").read_text()).fetch().__enter__)
         assert isinstance(error, IdentityChanged)
         assert box.seen.requests == []
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../scores.csv", "in/../../x", "in//x", "", "."])
 def test_a_path_that_leads_out_is_never_asked_for(sandbox_server: SandboxFactory, path: str):
-    with sandbox_server() as (server, _box), importer(server).fetch() as source:
+    with sandbox_server() as (server, _box), server.importer().fetch() as source:
         with pytest.raises(ValueError, match="below"):
             source.stat(path)
         with pytest.raises(ValueError, match="below"):
@@ -294,7 +278,7 @@ def test_a_path_that_leads_out_is_never_asked_for(sandbox_server: SandboxFactory
 
 def test_verification_ends_with_a_list_of_the_folder(place: tuple[Server, Path]):
     server, _folder = place
-    steps = list(importer(server).verify())
+    steps = list(server.importer().verify())
     assert [step.key for step in steps] == [key for key, _label in SftpCustomImport.steps]
     assert all(step.status is StepStatus.DONE for step in steps)
     assert steps[-1].note.startswith("/")
@@ -303,14 +287,14 @@ def test_verification_ends_with_a_list_of_the_folder(place: tuple[Server, Path])
 def test_verification_writes_nothing(sandbox_server: SandboxFactory):
     with sandbox_server(read_only=True) as (server, box):
         (box.files / "scores.csv").write_bytes(b"")
-        assert [step.status for step in importer(server).verify()] == [StepStatus.DONE] * 5
+        assert [step.status for step in server.importer().verify()] == [StepStatus.DONE] * 5
         assert box.seen.bytes_written == 0
         assert [path.name for path in box.files.iterdir()] == ["scores.csv"]
 
 
 def test_verification_asks_before_a_new_server_is_trusted(sandbox_server: SandboxFactory):
     with sandbox_server() as (server, box):
-        last = list(importer(server, trusted="").verify())[-1]
+        last = list(server.importer(trusted="").verify())[-1]
         assert (last.key, last.status) == ("identity", StepStatus.ASKS)
         assert box.seen.requests == []
 
@@ -319,7 +303,7 @@ def test_verification_says_when_the_folder_cannot_be_listed(openssh_account: Ser
     mode = openssh_account.files.stat().st_mode
     openssh_account.files.chmod(0o311)
     try:
-        last = list(importer(openssh_account).verify())[-1]
+        last = list(openssh_account.importer().verify())[-1]
     finally:
         openssh_account.files.chmod(mode)
     assert (last.key, last.status, last.code) == ("folder", StepStatus.FAILED, "folder_not_readable")
@@ -332,7 +316,7 @@ def test_verification_does_not_wait_for_a_silent_server(
 ):
     monkeypatch.setattr(sftp_verify, "STEP_SECONDS", 0.5)
     with sandbox_server(silent=True) as (server, _box):
-        last = list(importer(server).verify())[-1]
+        last = list(server.importer().verify())[-1]
     assert (last.key, last.status) == ("identity", StepStatus.FAILED)
     assert isinstance(last.cause, str)
 

@@ -30,6 +30,19 @@ def test_unknown_server_gets_no_sign_in_message(sandbox_server: SandboxFactory):
         assert box.seen.passwords == 1
 
 
+def test_reading_waits_for_the_trusted_key_as_well(sandbox_server: SandboxFactory):
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    with sandbox_server() as (server, box):
+        for trusted in ("", other):
+            assert list(server.importer(trusted=trusted).verify())[-1].status is StepStatus.ASKS
+            with pytest.raises(IdentityChanged):
+                with server.importer(trusted=trusted).fetch():
+                    pytest.fail("a server that nobody trusts must not be used")
+        assert box.seen.requests == []
+        with server.importer().fetch():
+            assert box.seen.requests == ["sandbox"]
+
+
 @pytest.mark.parametrize("kind", ["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256"])
 def test_another_key_than_the_trusted_one_gets_no_sign_in_message(sandbox_server: SandboxFactory, kind: str):
     other = asyncssh.generate_private_key(kind).export_public_key().decode()

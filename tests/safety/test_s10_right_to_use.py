@@ -61,6 +61,23 @@ def test_a_grant_is_for_one_connection(connection: Connection, admin: User, cont
     assert not can_use(contributor, other)
 
 
+def test_enrichments_need_no_grant_and_open_nothing_for_exports(
+    admin: User, contributor: User, viewer: User, support: User, nobody: User
+) -> None:
+    importing = make_connection(actor=admin, type_key="sftp_custom_import")
+    people = [admin, contributor, viewer, support, nobody]
+    for access in (Access.ADMINISTRATORS, Access.SPECIFIC, Access.CONTRIBUTORS):
+        set_grants(importing, access, people, [])
+        assert [can_use(p, importing, "enrichment") for p in people] == [True, True, False, False, False]
+        assert not any(can_use(person, importing) for person in people)
+
+
+def test_a_grant_for_exports_opens_nothing_for_enrichments(connection: Connection, contributor: User) -> None:
+    set_grants(connection, Access.SPECIFIC, [contributor], [])
+    assert can_use(contributor, connection)
+    assert not can_use(contributor, connection, "enrichment")
+
+
 def test_a_right_for_everything_is_no_grant(connection: Connection, contributor: User) -> None:
     everywhere(contributor)
     person = User.objects.get(pk=contributor.pk)

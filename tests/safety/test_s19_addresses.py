@@ -12,12 +12,16 @@ from connections import connectors
 from connections.connectors.base import Field
 from connections.connectors.errors import InvalidSettings
 from connections.connectors.sftp import Sftp
+from connections.connectors.sftp_custom_import import SftpCustomImport
 from connections.models import Connection, ConnectionDraft
 from connections_portal.models import RunState, User
 from connections_portal.sandbox import server as sandbox
+from enrichments.models import Enrichment
 from exports.models import Export
 from tests.connections.filling import error_at
 from tests.connectors.servers import SandboxFactory
+from tests.enrichments.bringing import Bringing
+from tests.enrichments.bringing import carry as carry_enrichment
 from tests.runs.helpers import Delivery, carry, start
 
 Clients = Callable[[User | None], Client]
@@ -41,6 +45,7 @@ HOSTS = [
     "-oProxyCommand=id",
 ]
 FOLDERS = ["../up", "in/../../up", "in\\up", "in\x00/up", "in\n/up", "in\u202e/pu", "a/" * 200]
+FILE_NAMES = ["", " ", ".", "..", "in/scores.csv", "in\\scores.csv", "a\x00.csv", "a\u202ecsv.exe", "a" * 256]
 NAMES = ["ana\n", "ana\x00root", "ana\u202eroot", "a" * 65, "   "]
 
 
@@ -113,6 +118,33 @@ def test_a_pasted_address_takes_nothing_along_that_is_not_checked() -> None:
     with pytest.raises(InvalidSettings) as caught:
         Sftp.clean({"hostname": "sftp://ana%0aroot@files.example.com/in/%2e%2e/up"})
     assert set(caught.value.errors) == {"username", "export_folder"}
+
+
+@pytest.mark.parametrize(
+    ("field", "typed"),
+    [
+        *(("path", text) for text in (*FOLDERS, "/etc", "//etc", "..")),
+        *(("filename", text) for text in FILE_NAMES),
+    ],
+)
+def test_a_file_to_read_is_named_below_the_folder_that_is_signed_in_to(field: str, typed: str) -> None:
+    right = {"path": "in", "filename": "scores.csv"}
+    assert SftpCustomImport.clean_options(right) == right
+    with pytest.raises(InvalidSettings) as caught:
+        SftpCustomImport.clean_options(right | {field: typed})
+    assert set(caught.value.errors) == {field}
+
+
+@pytest.mark.parametrize("options", [{"path": "../up"}, {"path": "/etc"}, {"filename": "../passwd"}])
+def test_a_file_changed_behind_the_portals_back_is_not_asked_for(
+    bringing: Bringing, options: dict[str, str]
+) -> None:
+    enrichment = bringing.enrichment()
+    Enrichment.objects.filter(pk=enrichment.pk).update(options=enrichment.options | options)
+    run = bringing.start(Enrichment.objects.get(pk=enrichment.pk))
+    carry_enrichment(run)
+    assert run.state in (RunState.QUEUED, RunState.FAILED)  # a fault of ours: tried again, and never done
+    assert bringing.box.seen.bytes_read == 0
 
 
 @pytest.mark.django_db(transaction=True)
