@@ -100,7 +100,8 @@ def start(family: Family, var_dir: Path, port: int, sandbox_port: int, password:
     sandbox += ["--user", SANDBOX_USER, "--port", str(sandbox_port), "--folder", SANDBOX_FOLDER]
     web = [sys.executable, "-m", "gunicorn", "connections_portal.wsgi", "--bind", f"{HOST}:{port}"]
     web += ["--worker-class", "gthread", "--workers", "2", "--threads", "4", "--no-control-socket"]
-    web += ["--graceful-timeout", "10", "--log-level", "warning"]
+    # the wizard of an enrichment carries its answers in the address
+    web += ["--graceful-timeout", "10", "--log-level", "warning", "--limit-request-line", "8190"]
     family.start("sandbox", sandbox, {"SANDBOX_PASSWORD": password}, quiet=True)
     family.start("worker", [*MANAGE, "portal_worker", "--processes", "1"])
     family.start("web", web)

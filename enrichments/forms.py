@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from connections.connectors.base import Connector, Field
 from connections.connectors.errors import InvalidSettings
 from connections.models import Connection, State
-from connections_portal.names import clean_name
+from connections_portal.names import MAX_LENGTH, clean_name
 from enrichments import tables
 from enrichments.data_sets import DataSet, DataSets, label_of
 
@@ -186,13 +186,16 @@ def _option_field(option: Field) -> forms.Field:
 
 
 class ReviewForm(StepForm):
-    """What the enrichment and its table are called; the table's name is set once."""
+    """What the enrichment and its table are called; the table's name is set once.
+
+    What is typed into the fields is bounded, since the wizard carries it in an address; what is still too long is said.
+    """
 
     name = forms.CharField(
         label=gettext_lazy("Enrichment name"),
         required=False,
         strip=False,
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "maxlength": 2 * MAX_LENGTH}),
     )
     table_name = forms.CharField(
         label=gettext_lazy("Output table name"),
@@ -201,7 +204,7 @@ class ReviewForm(StepForm):
         ),
         required=False,
         strip=False,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "maxlength": MAX_LENGTH}),
     )
 
     def __init__(self, values: Values, *, checked: bool, new: bool) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -411,3 +412,17 @@ def test_a_contributor_adds_none(client: Client, source: Connection) -> None:
 def test_a_viewer_has_no_wizard(client_of: Clients, viewer: User, enrichment: Enrichment) -> None:
     assert client_of(viewer).get(URL).status_code == 403
     assert client_of(viewer).get(edit_url(enrichment)).status_code == 403
+
+
+def test_the_longest_answers_fit_into_an_address(client: Client, source: Connection) -> None:
+    """The web server takes 8190 bytes (docs/operating.md); each input ends before that, in any script."""
+    page = text(client.get(URL, answers(source) | {"at": "review", "go": "location"}))
+    page += text(client.get(URL, answers(source) | {"go": "review"}))
+    most = {
+        field: int(length)
+        for field, length in re.findall(r'<input[^>]*name="(\w+)"[^>]*maxlength="(\d+)"', page)
+    }
+    assert set(most) == {"option_path", "option_filename", "name", "table_name"}
+    longest = answers(source, data_set=f"segment:{'x' * 200}", suggested="x" * 60)
+    longest |= {field: "字" * length for field, length in most.items()}
+    assert len(f"GET {URL}?{urlencode(longest | {'go': 'review', 'version': '9' * 9})} HTTP/1.1") < 8190
