@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from django.db.models import Q
 from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from connections.models import Connection
+from connections.permissions import can_edit as can_edit_connections
 from connections.waiting import Banner
 from connections_portal import web
 from connections_portal.models import User
@@ -36,20 +38,23 @@ def mine(request: PortalRequest) -> HttpResponse:
     }
     if not web.is_fragment(request):
         context |= _around(request.user, want)
+        # removing a connection leads here and back; nobody but administrators removes any
+        context["removing"] = request.GET.get("removing", "") if can_edit_connections(request.user) else ""
     return web.page_or_fragment(request, "enrichments/list.html", "enrichments/_table.html", context)
 
 
 def _around(user: User, want: listing.Wanted) -> dict[str, Any]:
     """What stands around the table: tabs, filters, the menu of types."""
-    used = Connection.objects.filter(enrichments__isnull=False).order_by("name_key", "pk").distinct()
-    connections = [(str(uuid), name) for uuid, name in used.values_list("uuid", "name")]
+    used = Connection.objects.filter(Q(enrichments__isnull=False) | Q(uuid=want.connection))
+    found = {connection.uuid: connection for connection in used.order_by("name_key", "pk").distinct()}
     return {
         "types": menu() if may_edit(user) else [],
         "type_choices": [(c.key, types.type_name(c.key)) for c in types.all_types()],
         "states": STATES,
         "statuses": STATUSES,
-        "connections": connections,
+        "connections": [(str(uuid), connection.name) for uuid, connection in found.items()],
         "chosen_connection": str(want.connection or ""),
+        "connection": found.get(want.connection) if want.connection else None,
         "tab": "mine",
         "mine_count": Enrichment.objects.count(),
     }

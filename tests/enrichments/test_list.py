@@ -173,3 +173,15 @@ def test_an_empty_list_leads_on(client: Client) -> None:
     page = listed(client)
     assert "No enrichments yet" in page
     assert reverse("enrichments:create") in page
+
+
+def test_the_way_back_to_removing_the_connection(
+    client: Client, client_of: Clients, admin: User, source: Connection, enrichment: Enrichment
+) -> None:
+    back = "Back to removing Scores, data science"
+    asked = {"connection": str(source.uuid), "removing": "1"}
+    page = listed(client_of(admin), **asked)
+    assert back in page
+    assert "Enrichments that use the connection Scores, data science" in page
+    assert back not in listed(client_of(admin), connection=str(source.uuid))
+    assert back not in listed(client, **asked)  # who removes no connections is not led there
