@@ -100,8 +100,16 @@ def _chosen(request: PortalRequest, type_key: str) -> tuple[list[Export], list[b
 
 def _what_happens(request: PortalRequest, type_key: str, number: int) -> list[str]:
     sentences = [
-        _("They keep their settings, and you become responsible for them."),
-        _("Their schedules apply again from now on. What was missed meanwhile is not made up for."),
+        ngettext(
+            "It keeps its settings, and you become responsible for it.",
+            "They keep their settings, and you become responsible for them.",
+            number,
+        ),
+        ngettext(
+            "Its schedule applies again from now on. What was missed meanwhile is not made up for.",
+            "Their schedules apply again from now on. What was missed meanwhile is not made up for.",
+            number,
+        ),
     ]
     total = waiting_types(request.user).get(type_key, 0) if number == bulk.MOST else number
     if total > number:
