@@ -170,7 +170,9 @@ def _connector(run: EnrichmentRun) -> Iterator[Connector]:
     if connection is None:
         raise LeaseLost
     try:
-        with open_connector(connection, purpose="run", actor=run.started_by, run=run) as connector:
+        with open_connector(
+            connection, purpose="run", actor=run.started_by or run.enrichment.responsible, run=run
+        ) as connector:
             try:
                 yield connector
             except ConnectorError as error:
