@@ -16,7 +16,7 @@ from connections.models import Access, AccessRequest, Connection, State
 from connections.permissions import can_edit
 from connections_portal import roles
 from connections_portal.models import AuditEntry, User
-from connections_portal.notices import NAMED, Count, Item, Notice
+from connections_portal.notices import NAMED, Item, Notice, Number
 
 # How long an answer, or what was shared, is news.
 LATELY = dt.timedelta(days=14)
@@ -122,13 +122,13 @@ def waits(user: User) -> Notice | None:
     )
 
 
-def counts(user: User) -> list[Count]:
+def counts(user: User) -> list[Number]:
     """How many connections there are, for administrators."""
     if not can_edit(user):
         return []
     number = Connection.objects.count()
     words = ngettext("Connection", "Connections", number)
-    return [Count(value=number, text=words, url=reverse("connections:exports"))]
+    return [Number(value=number, text=words, url=reverse("connections:exports"))]
 
 
 def shared_lately(user: User, number: int) -> list[Shared]:

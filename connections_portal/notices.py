@@ -47,7 +47,7 @@ class Notice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Count:
+class Number:
     """A number with its words (*Exports*) and the list it counts."""
 
     value: int

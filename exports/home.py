@@ -1,6 +1,6 @@
 """Exports on Home: those that failed or wait for a connection, how many there are, and their last runs."""
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Window
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -8,7 +8,7 @@ from django.utils.translation import ngettext
 
 from connections_portal import roles
 from connections_portal.models import ACTIVE_STATES, RunState, User
-from connections_portal.notices import NAMED, Count, Item, LastRun, Notice
+from connections_portal.notices import NAMED, Item, LastRun, Notice, Number
 from exports.models import Export, ExportRun
 from exports.permissions import VIEWING_ROLES, may_create, with_edit_right
 from exports.status import of_run
@@ -19,13 +19,14 @@ def failed(user: User) -> Notice | None:
     """The exports that the person may do something about and whose last run failed; None for whoever only looks."""
     if not may_create(user):
         return None
-    own = with_edit_right(Export.objects.filter(connection__isnull=False), user).filter(Q(can_edit=True))
-    broken = _last_failed(own)
-    if not (total := broken.count()):
+    own = with_edit_right(_last_failed(), user).filter(Q(can_edit=True))
+    # one look at the last run of every export: how many have failed comes along with the newest of them
+    newest = own.annotate(last_run=Subquery(_runs().values("pk")[:1]), number=Window(Count("pk")))
+    found = list(newest.order_by("-last_run").values_list("last_run", "number")[:NAMED])
+    if not found:
         return None
-    newest = broken.annotate(last_run=Subquery(_runs().values("pk")[:1])).order_by("-last_run")
-    ids = list(newest.values_list("last_run", flat=True)[:NAMED])
-    runs = ExportRun.objects.filter(pk__in=ids).select_related("export").order_by("-pk")
+    total = found[0][1]
+    runs = ExportRun.objects.filter(pk__in=[run for run, _number in found]).select_related("export")
     now = timezone.now()
     words = ngettext("The last run of %(n)d export failed", "The last runs of %(n)d exports failed", total)
     return Notice(
@@ -35,7 +36,7 @@ def failed(user: User) -> Notice | None:
         action=_("Show"),
         items=[
             Item(text=run.export.name, url=_page(run), sub=of_run(run, now).sub, at=run.finished_at)
-            for run in runs
+            for run in runs.order_by("-pk")
         ],
         total=total,
     )
@@ -43,34 +44,40 @@ def failed(user: User) -> Notice | None:
 
 def waiting(user: User) -> Notice | None:
     """The exports without a connection that the person may give one."""
-    if not may_create(user) or not (total := waiting_for(user).count()):
+    if not may_create(user):
         return None
+    first = list(waiting_for(user).annotate(number=Window(Count("pk")))[:NAMED])
+    if not first:
+        return None
+    total: int = first[0].number
     return Notice(
         kind="warn",
         title=phrase(total),
         url=reverse("exports:waiting"),
         action=_("Add connection"),
-        items=[
-            Item(text=export.name, url=reverse("exports:detail", args=[export.uuid]))
-            for export in waiting_for(user)[:NAMED]
-        ],
+        items=[Item(text=export.name, url=reverse("exports:detail", args=[export.uuid])) for export in first],
         total=total,
     )
 
 
-def counts(user: User) -> list[Count]:
-    """How many exports there are, run now, and failed last: for everybody who may see exports."""
+def counts(user: User) -> list[Number]:
+    """How many exports there are and run now, for everybody who may see exports.
+
+    How many failed last is told to whoever only looks: for everybody else ``failed`` says which.
+    """
     if roles.role_of(user) not in VIEWING_ROLES:
         return []
     url = reverse("exports:list")
     exports = Export.objects.count()
     running = ExportRun.objects.filter(state__in=ACTIVE_STATES).count()
-    broken = _last_failed(Export.objects.filter(connection__isnull=False)).count()
-    return [
-        Count(value=exports, text=ngettext("Export", "Exports", exports), url=url),
-        Count(value=running, text=_("Running now"), url=f"{url}?status=processing"),
-        Count(value=broken, text=_("Last run failed"), url=f"{url}?status=failed"),
+    found = [
+        Number(value=exports, text=ngettext("Export", "Exports", exports), url=url),
+        Number(value=running, text=_("Running now"), url=f"{url}?status=processing"),
     ]
+    if not may_create(user):
+        broken = _last_failed().count()
+        found.append(Number(value=broken, text=_("Last run failed"), url=f"{url}?status=failed"))
+    return found
 
 
 def last_runs(user: User, number: int) -> list[LastRun]:
@@ -87,7 +94,7 @@ def last_runs(user: User, number: int) -> list[LastRun]:
             at=run.queued_at,
             rows=run.sent,
         )
-        for run in ExportRun.objects.select_related("export")[:number]
+        for run in ExportRun.objects.select_related("export").order_by("-pk")[:number]
     ]
 
 
@@ -101,7 +108,8 @@ def has_delivered() -> bool:
     return ExportRun.objects.filter(state__in=[RunState.SUCCESSFUL, RunState.WARNINGS]).exists()
 
 
-def _last_failed(exports: QuerySet[Export]) -> QuerySet[Export]:
+def _last_failed() -> QuerySet[Export]:
+    exports = Export.objects.filter(connection__isnull=False)
     return exports.alias(last_state=Subquery(_runs().values("state")[:1])).filter(last_state=RunState.FAILED)
 
 

@@ -15,7 +15,7 @@ from connections import home as of_connections
 from connections.models import Connection, State
 from connections_portal import roles
 from connections_portal.models import User
-from connections_portal.notices import Count, LastRun, Notice
+from connections_portal.notices import LastRun, Notice, Number
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest
 from exports import home as of_exports
@@ -33,7 +33,7 @@ NOTICES: tuple[Callable[[User], Notice | None], ...] = (
     of_connections.answered,
     of_connections.waits,
 )
-COUNTS: tuple[Callable[[User], list[Count]], ...] = (of_connections.counts, of_exports.counts)
+COUNTS: tuple[Callable[[User], list[Number]], ...] = (of_connections.counts, of_exports.counts)
 LAST_RUNS: tuple[Callable[[User, int], list[LastRun]], ...] = (of_exports.last_runs,)
 
 
