@@ -50,7 +50,13 @@ class OpenSSH:
         ``flush`` has the server put them on its disk before it says that it has them, as the portal always does.
         """
         verb = "put -f" if flush else "put"
-        batch = [f"mkdir {remote}", *(f"{verb} {file} {remote}/{file.name}" for file in files)]
+        self._command([f"mkdir {remote}", *(f"{verb} {file} {remote}/{file.name}" for file in files)])
+
+    def get(self, remote: str, local: Path) -> None:
+        """Fetch a file with the ``sftp`` command, with its own choice of cipher and block size."""
+        self._command([f"get {remote} {local}"])
+
+    def _command(self, batch: Sequence[str]) -> None:
         options = (
             f"Port={self.port}",
             f"UserKnownHostsFile={self.folder / 'known_hosts'}",
