@@ -18,6 +18,7 @@ from connections_portal.models import User
 from connections_portal.notices import LastRun, Notice, Number
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest
+from enrichments import home as of_enrichments
 from exports import home as of_exports
 from exports.views.lists import administrators, nothing_shared
 
@@ -30,11 +31,20 @@ NOTICES: tuple[Callable[[User], Notice | None], ...] = (
     of_connections.needs_attention,
     of_exports.failed,
     of_exports.waiting,
+    of_enrichments.failed,
+    of_enrichments.waiting,
     of_connections.answered,
     of_connections.waits,
 )
-COUNTS: tuple[Callable[[User], list[Number]], ...] = (of_connections.counts, of_exports.counts)
-LAST_RUNS: tuple[Callable[[User, int], list[LastRun]], ...] = (of_exports.last_runs,)
+COUNTS: tuple[Callable[[User], list[Number]], ...] = (
+    of_connections.counts,
+    of_exports.counts,
+    of_enrichments.counts,
+)
+LAST_RUNS: tuple[Callable[[User, int], list[LastRun]], ...] = (
+    of_exports.last_runs,
+    of_enrichments.last_runs,
+)
 
 
 @require_safe
