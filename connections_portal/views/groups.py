@@ -5,8 +5,8 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.models import Group
-from django.db.models import Count, F, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce, Lower
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Window
+from django.db.models.functions import Coalesce, Lower, RowNumber
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -66,17 +66,17 @@ def _ordered(listed: QuerySet[Any], sort: str) -> QuerySet[Any]:
 
 
 def _rows(listed: list[Any]) -> list[dict[str, Any]]:
-    """Two queries, whatever their number: the members' names and the connections."""
+    """Two queries, whatever the number of groups, members and connections: the first of each."""
     ids = [group.pk for group in listed]
-    names: dict[int, list[str]] = {}
     members = User.groups.through.objects.filter(group_id__in=ids).select_related("user")
-    for membership in members.order_by("user__first_name", "user__last_name", "user__username"):
+    names: dict[int, list[str]] = {}
+    for membership in _first(members, "user__first_name", "user__last_name", "user__username"):
         names.setdefault(membership.group_id, []).append(str(membership.user))
-    connections = _shared_with(ids)
+    connections = _shared_with(ids, most=NAMED_IN_ROW)
     return [
         {
             "group": group,
-            "named": names.get(group.pk, [])[:NAMED_IN_ROW],
+            "named": names.get(group.pk, []),
             "more": max(0, group.members - NAMED_IN_ROW),
             "connections": connections.get(group.pk, []),
         }
@@ -84,11 +84,20 @@ def _rows(listed: list[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _shared_with(ids: Iterable[int]) -> dict[int, list[Any]]:
-    """By group the connections that are shared with it, by name."""
+def _first(rows: QuerySet[Any], *order: str, most: int = NAMED_IN_ROW) -> QuerySet[Any]:
+    """The first rows of each group in this order."""
+    number = Window(RowNumber(), partition_by="group_id", order_by=order)
+    first: QuerySet[Any] = rows.annotate(number=number).filter(number__lte=most).order_by(*order)
+    return first
+
+
+def _shared_with(ids: Iterable[int], *, most: int = 0) -> dict[int, list[Any]]:
+    """By group the connections that are shared with it, by name; ``most`` of each, or all."""
     grants = ConnectionGroupObjectPermission.objects.filter(group_id__in=list(ids))
+    named = grants.select_related("content_object")
+    by_name = ("content_object__name_key", "pk")
     found: dict[int, list[Any]] = {}
-    for grant in grants.select_related("content_object").order_by("content_object__name_key"):
+    for grant in _first(named, *by_name, most=most) if most else named.order_by(*by_name):
         found.setdefault(grant.group_id, []).append(grant.content_object)
     return found
 
