@@ -5,7 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.enrichments.remote import Importing, model, source_of
@@ -18,9 +18,7 @@ IDS = st.sampled_from(["c1", "c2", "c3", "c4", "C1", "c1 ", "gone", "c99", "", "
 SCORES = st.one_of(
     st.integers(-(2**70), 2**70).map(str), st.sampled_from(["", "7", "7.0", "7.5", "x", "1e3", " 7 "])
 )
-REMARKS = st.text(
-    st.characters(codec="utf-8", exclude_categories=("Cs",), exclude_characters="\0\r"), max_size=12
-)
+REMARKS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=12)
 ROWS = st.one_of(
     st.tuples(IDS, SCORES, REMARKS),
     st.tuples(IDS, SCORES, REMARKS),
@@ -55,11 +53,13 @@ def expected(rows: Sequence[Row], members: set[str]) -> Counter[str]:
     return +reasons
 
 
+# a failing import takes too long to be shrunk; thirty rows can be read
 @settings(
     max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,
+    phases=(Phase.generate,),
 )
 @given(
     st.lists(ROWS, max_size=30),
