@@ -247,7 +247,7 @@ class SetUpForm(forms.Form):
     def target(self) -> str:
         """The digest of the target that is typed; empty while it is not known."""
         wanted = [field.key for field in self.connector.fields if field.target]
-        if not self.right_settings or any(key in self.errors for key in wanted):
+        if not all(key in self.right_settings and key not in self.errors for key in wanted):
             return ""
         return target_digest(self.connector.key, self.right_settings)
 

@@ -20,6 +20,7 @@ from connections_portal.sandbox import SandboxServer
 from tests.connections.filling import Edit, SetUp, error_at, steps, text_of, verify_error
 from tests.connectors.servers import Server
 from tests.factories import make_connection
+from tests.test_odd_input import NAMES, ODD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Clients = Callable[[User | None], Client]
@@ -327,3 +328,15 @@ def test_see_as_offers_none_of_them(
     page = client_of(admin).get(f"{reverse('see_as')}?person={contributor.pk}").content.decode()
     assert importing.name not in page
     assert Group.objects.filter(user=contributor).exists()
+
+
+@pytest.mark.parametrize("kind", sorted(set(ODD) - {"surrogate"}))
+def test_odd_values_are_answered(kind: str, importing: Connection, admin: User, client_of: Clients) -> None:
+    client = client_of(admin)
+    client.raise_request_exception = False
+    for url in (URL, reverse("connections:edit", args=[importing.uuid])):
+        for action in ("verify", "trust", "terms", "search", "save", "save_unverified", "resume"):
+            for headers in ({}, {"HX-Request": "true"}):
+                sent = dict.fromkeys(NAMES, ODD[kind]) | {"action": action}
+                assert client.post(url, sent, headers=headers).status_code < 500, (url, action)
+    assert Connection.objects.get() == importing
