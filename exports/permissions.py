@@ -9,6 +9,7 @@ viewer changes nothing.
 The rule is written once, as a condition of the database, so that lists, pages and operations cannot disagree.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import BooleanField, Case, Exists, OuterRef, Q, QuerySet, Value, When
@@ -81,6 +82,16 @@ def with_edit_right(exports: QuerySet[Export], user: User) -> QuerySet[Export]:
             output_field=BooleanField(),
         )
     )
+
+
+def types_open_to(user: User, type_keys: Collection[str]) -> set[str]:
+    """Those of these types whose exports without a connection the person may change: the rule above, by type alone."""
+    if roles.is_administrator(user):
+        return set(type_keys)
+    if not roles.is_contributor(user):
+        return set()
+    usable = Connection.objects.usable_by(user).filter(type_key__in=type_keys)
+    return set(usable.order_by().values_list("type_key", flat=True).distinct())
 
 
 def rights(export: Export, *, can_edit: bool) -> Rights:

@@ -7,7 +7,7 @@ from django.utils.translation import ngettext
 from connections.waiting import Banner, banner
 from connections_portal.models import User
 from exports.models import Export
-from exports.permissions import may_create, with_edit_right
+from exports.permissions import may_create, types_open_to, with_edit_right
 
 
 def waiting_for(user: User) -> QuerySet[Export]:
@@ -18,21 +18,29 @@ def waiting_for(user: User) -> QuerySet[Export]:
 
 def waiting_types(user: User) -> dict[str, int]:
     """How many of ``waiting_for`` there are of each type, by its key."""
-    counted = waiting_for(user).order_by("type_key").values("type_key").annotate(number=Count("pk"))
-    return {row["type_key"]: row["number"] for row in counted}
+    waiting = _waiting()
+    open_to = types_open_to(user, waiting)
+    return {key: number for key, number in waiting.items() if key in open_to}
+
+
+def _waiting() -> dict[str, int]:
+    """How many exports without a connection there are of each type, by its key."""
+    waiting = Export.objects.filter(connection__isnull=True).order_by("type_key").values("type_key")
+    return {row["type_key"]: row["number"] for row in waiting.annotate(number=Count("pk"))}
 
 
 def banner_for(user: User, *, show_url: str = "") -> Banner | None:
     """What the list of exports says of those that wait; its button leads to the dialog of their one type, or to all."""
-    total = Export.objects.filter(connection__isnull=True).count()
-    if not total:
+    waiting = _waiting()
+    if not waiting:
         return None
-    types = waiting_types(user) if may_create(user) else {}
+    open_to = types_open_to(user, waiting)
+    types = {key: number for key, number in waiting.items() if key in open_to}
     url = reverse("exports:waiting")
     if len(types) == 1:
         url = reverse("exports:attach_waiting", args=[next(iter(types))])
     return banner(
-        total=total,
+        total=sum(waiting.values()),
         mine=sum(types.values()),
         may_change=may_create(user),
         phrase=phrase,

@@ -31,26 +31,35 @@ def list_exports(request: PortalRequest) -> HttpResponse:
     found = listing.found(want, request.user)
     # a search looks at every export: asked for all ids it need not be repeated to count them
     page = web.paginate(request, list(found) if want.text or want.status else found)
+    rows = listing.rows(listing.page(page.object_list, request.user), timezone.now())
     context: dict[str, Any] = {
         "page_obj": page,
-        "rows": listing.rows(listing.page(page.object_list, request.user), timezone.now()),
+        "rows": rows,
         "want": want,
         "sort": want.sort,
         "may_create": may_create(request.user),
         "waiting": None if want.connection else _waiting(request.user, want),
     }
     if not web.is_fragment(request):
-        context |= _around(request.user, want)
+        # a row that may be duplicated has a ready connection: then there is one, and nobody has to be asked
+        nothing = "" if any(row.may_duplicate for row in rows) else nothing_shared(request.user)
+        context |= _around(want) | whom_to_ask(nothing)
     return web.page_or_fragment(request, "exports/list.html", "exports/_table.html", context)
 
 
-def _around(user: User, want: listing.Wanted) -> dict[str, Any]:
-    """What stands around the table: filters, and whom to ask for a connection."""
+def _around(want: listing.Wanted) -> dict[str, Any]:
+    """What stands around the table: the filters."""
     return {
         "types": sorted(((key, type_name(key)) for key in keys_for("export")), key=lambda entry: entry[1]),
         "statuses": FILTERS,
         "connection": Connection.objects.filter(uuid=want.connection).first() if want.connection else None,
-        "nothing_shared": (nothing := nothing_shared(user)),
+    }
+
+
+def whom_to_ask(nothing: str) -> dict[str, Any]:
+    """The note of somebody without a connection, which says why; ``nothing`` is empty for everybody else."""
+    return {
+        "nothing_shared": nothing,
         "administrators": administrators() if nothing else [],
         "ask_url": reverse("requests:ask") if nothing else "",
     }
