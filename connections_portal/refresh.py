@@ -81,6 +81,16 @@ def is_on() -> bool:
     return RefreshSchedule.objects.exclude(kind=RefreshKind.OFF).exists()
 
 
+def next_at() -> dt.datetime | None:
+    """When the next system refresh begins by itself; None while it is off."""
+    return RefreshSchedule.objects.values_list("next_at", flat=True).first()
+
+
+def following(*, refresh_on: bool) -> str:
+    """How an item that follows the system refresh says when it runs."""
+    return _("With system refresh") if refresh_on else _("Follows the system refresh (off)")
+
+
 def next_refresh_at(schedule: Schedule, after: dt.datetime) -> dt.datetime | None:
     """The first moment later than ``after`` (aware) at which the refresh is due, in UTC; None while it is off."""
     if schedule.kind == RefreshKind.OFF or not schedule.times:

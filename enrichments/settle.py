@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from connections.dependents import Blocker, Blockers, Choice, Dependent
-from connections.models import Connection
+from connections.models import Connection, State
+from connections_portal import refresh
 from connections_portal.models import RunState, User
 from enrichments.models import Enrichment, EnrichmentRun
 from enrichments.operations.settle import BLOCKS, DEACTIVATE, DELETE, MOVE
@@ -23,6 +24,7 @@ def blocking(connection: Connection, user: User, most: int) -> Blockers:
     total = active.count()
     if not may_view(user):
         return Blockers(total=total, hidden=total, items=[])
+    refresh_at = refresh.next_at()
     items = [
         Blocker(
             uuid=enrichment.uuid,
@@ -30,8 +32,8 @@ def blocking(connection: Connection, user: User, most: int) -> Blockers:
             url=reverse("enrichments:detail", args=[enrichment.uuid]),
             content=_("Enrichment, table %(table)s") % {"table": enrichment.table_name},
             responsible=str(enrichment.responsible) if enrichment.responsible else "",
-            next_run=None,
-            schedule=_("With system refresh"),
+            next_run=None if connection.state == State.PAUSED else refresh_at,
+            schedule=refresh.following(refresh_on=refresh_at is not None),
             people=enrichment.people,
             last_run=enrichment.last_ended,
             last_status=str(RunState(enrichment.last_state).label) if enrichment.last_state else "",

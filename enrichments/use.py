@@ -6,7 +6,8 @@ from django.db.models import Count, OuterRef, Subquery, Sum
 from django.urls import reverse
 
 from connections.dependents import Dependent, Use
-from connections.models import Connection
+from connections.models import Connection, State
+from connections_portal import refresh
 from connections_portal.models import ACTIVE_STATES, RunState
 from enrichments.models import Enrichment, EnrichmentRun
 
@@ -14,7 +15,7 @@ from enrichments.models import Enrichment, EnrichmentRun
 def use(connection: Connection, since: datetime) -> Use:
     """The runs are those that went over the connection, whatever has become of their enrichments since.
 
-    Nothing is ever due by itself: active enrichments follow the system refresh.
+    Active enrichments follow the system refresh.
     """
     runs = EnrichmentRun.objects.filter(connection_uuid=connection.uuid, finished_at__isnull=False).order_by()
     recent = runs.filter(finished_at__gte=since).aggregate(runs=Count("pk"), rows=Sum("sent"))
@@ -24,9 +25,14 @@ def use(connection: Connection, since: datetime) -> Use:
         rows=recent["rows"] or 0,
         last_run=last["finished_at"] if last else None,
         last_status=str(RunState(last["state"]).label) if last else "",
-        next_run=None,
+        next_run=refresh.next_at() if _follows(connection) else None,
         people=_people(connection),
     )
+
+
+def _follows(connection: Connection) -> bool:
+    active = Enrichment.objects.filter(connection=connection, active=True)
+    return connection.state != State.PAUSED and active.exists()
 
 
 def _people(connection: Connection) -> int | None:
@@ -46,7 +52,9 @@ def under_way(connection: Connection) -> list[Dependent]:
     runs = EnrichmentRun.objects.filter(enrichment__connection=connection, state__in=ACTIVE_STATES)
     return [
         Dependent(
-            name=run.enrichment.name, url=reverse("enrichments:run", args=[run.enrichment.uuid, run.uuid])
+            name=run.enrichment.name,
+            url=reverse("enrichments:run", args=[run.enrichment.uuid, run.uuid]),
+            finishing=run.state == RunState.PUBLISHING,
         )
         for run in runs.select_related("enrichment").order_by("enrichment__name_key", "pk")
     ]

@@ -14,6 +14,7 @@ from django.db.models import (
     Case,
     CharField,
     Count,
+    DateTimeField,
     Exists,
     F,
     IntegerField,
@@ -40,7 +41,7 @@ from connections_portal.run_words import Status
 from exports.forms import type_name
 from exports.models import Export, ExportItem, ExportRun, ItemKind, ScheduleKind
 from exports.permissions import Rights, rights, with_edit_right
-from exports.schedules import describe
+from exports.schedules import describe, next_run
 from exports.status import FILTERS, of_export
 
 DEFAULT_SORT = "name"
@@ -53,7 +54,7 @@ SORTS: dict[str, tuple[str, ...]] = {
     "connection": ("connection__name_key",),
     "status": ("status_rank",),
     "refreshed": ("refreshed",),
-    "next": ("schedule__next_at",),
+    "next": ("next_run",),
     "schedule": ("schedule_rank", "schedule__local_time"),
     "updated": ("updated_at",),
     "permissions": ("can_edit",),
@@ -93,6 +94,7 @@ class Row:
     status: Status
     refreshed: datetime | None
     schedule: str
+    next_run: datetime | None
     rights: Rights
     may_duplicate: bool
     links: Mapping[str, str]
@@ -185,6 +187,21 @@ def _schedule_rank() -> Case:
     return Case(*kinds, output_field=IntegerField())
 
 
+def _next_run() -> Case | F:
+    """``schedules.next_run`` as a column; while the system refresh is off, the one that has an index."""
+    refresh_at = refresh.next_at()
+    if refresh_at is None:
+        return F("schedule__next_at")
+    follows = Q(schedule__kind=ScheduleKind.SYSTEM, connection__isnull=False)
+    paused = When(follows & Q(connection__state=State.PAUSED), then=Value(None))
+    return Case(
+        paused,
+        When(follows, then=Value(refresh_at)),
+        default=F("schedule__next_at"),
+        output_field=DateTimeField(),
+    )
+
+
 def _with_status(exports: QuerySet[Export], status: str) -> QuerySet[Export]:
     if status == "inactive":
         return exports.filter(connection__isnull=True)
@@ -230,10 +247,11 @@ def _refreshed() -> Subquery:
     return Subquery(ended.values("finished_at")[:1])
 
 
-_MADE: dict[str, Callable[[], Case | Subquery]] = {
+_MADE: dict[str, Callable[[], Case | F | Subquery]] = {
     "type_name": _type_name,
     "status_rank": _status_rank,
     "schedule_rank": _schedule_rank,
+    "next_run": _next_run,
     "refreshed": _refreshed,
 }
 
@@ -252,7 +270,7 @@ def rows(exports: Iterable[Export], now: datetime) -> list[Row]:
     """The rows of one ``page`` (two or three queries more): items counted, last runs read."""
     listed = list(exports)
     follows = any(export.schedule.kind == ScheduleKind.SYSTEM for export in listed)
-    refresh_on = follows and refresh.is_on()
+    refresh_at = refresh.next_at() if follows else None
     contents = contents_of([export.pk for export in listed])
     runs = ExportRun.objects.in_bulk([e.last_run_id for e in listed if e.last_run_id])  # type: ignore[attr-defined]
     made = []
@@ -270,7 +288,8 @@ def rows(exports: Iterable[Export], now: datetime) -> list[Row]:
                 run=run,
                 status=of_export(export, run, now),
                 refreshed=export.refreshed,  # type: ignore[attr-defined]
-                schedule=describe(export.schedule, refresh_on=refresh_on),
+                schedule=describe(export.schedule, refresh_on=refresh_at is not None),
+                next_run=next_run(export, refresh_at),
                 rights=rights(export, can_edit=can_edit),
                 may_duplicate=can_edit and bool(export.connection and export.connection.state == State.READY),
                 links=_links(export.uuid),

@@ -14,8 +14,9 @@ from django.utils.formats import time_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from connections_portal import local_times
-from exports.models import ScheduleKind
+from connections.models import State
+from connections_portal import local_times, refresh
+from exports.models import Export, ScheduleKind
 
 
 class Schedule(Protocol):
@@ -45,6 +46,17 @@ def next_run_at(schedule: Schedule, after: dt.datetime) -> dt.datetime | None:
     return None
 
 
+def next_run(export: Export, refresh_at: dt.datetime | None) -> dt.datetime | None:
+    """When the export runs next by itself; ``refresh_at``: when the next system refresh begins, None while it is off.
+
+    Reads schedule and connection of the export as they are loaded.
+    """
+    if export.schedule.kind != ScheduleKind.SYSTEM:
+        return export.schedule.next_at
+    follows = export.connection is not None and export.connection.state != State.PAUSED
+    return refresh_at if follows else None
+
+
 def _is_due_on(schedule: Schedule, day: dt.date) -> bool:
     if schedule.kind == ScheduleKind.DAY:
         return True
@@ -68,7 +80,7 @@ def period(schedule: Schedule) -> dt.timedelta:
 def describe(schedule: Schedule, *, refresh_on: bool) -> str:
     """The schedule in words: *Every day at 06:00 (Europe/Berlin)*; ``refresh_on``: whether the system refresh is on."""
     if schedule.kind == ScheduleKind.SYSTEM:
-        return _("With system refresh") if refresh_on else _("Follows the system refresh (off)")
+        return refresh.following(refresh_on=refresh_on)
     if schedule.kind == ScheduleKind.MANUAL or schedule.local_time is None:
         return _("Manual only")
     words = {"time": time_format(schedule.local_time, "H:i"), "zone": schedule.zone.replace("_", " ")}

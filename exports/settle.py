@@ -17,7 +17,7 @@ from exports.listing import contents_of
 from exports.models import Export, ExportRun, ExportTask, ItemKind, ScheduleKind
 from exports.operations.settle import DETACH, MOVE, REMOVE
 from exports.permissions import VIEWING_ROLES
-from exports.schedules import describe
+from exports.schedules import describe, next_run
 
 
 def blocking(connection: Connection, user: User, most: int) -> Blockers:
@@ -29,7 +29,8 @@ def blocking(connection: Connection, user: User, most: int) -> Blockers:
     listed = list(_with_last_runs(exports).order_by("name_key", "pk")[:most])
     contents = contents_of([export.pk for export in listed])
     people = _people(listed)
-    refresh_on = any(e.schedule.kind == ScheduleKind.SYSTEM for e in listed) and refresh.is_on()
+    follows = any(e.schedule.kind == ScheduleKind.SYSTEM for e in listed)
+    refresh_at = refresh.next_at() if follows else None
     items = [
         Blocker(
             uuid=export.uuid,
@@ -37,8 +38,8 @@ def blocking(connection: Connection, user: User, most: int) -> Blockers:
             url=reverse("exports:detail", args=[export.uuid]),
             content=", ".join(filter(None, [_("Export"), contents.get(export.pk, "")])),
             responsible=str(export.responsible) if export.responsible else "",
-            next_run=export.schedule.next_at,
-            schedule=describe(export.schedule, refresh_on=refresh_on),
+            next_run=next_run(export, refresh_at),
+            schedule=describe(export.schedule, refresh_on=refresh_at is not None),
             people=people.get(export.pk),
             last_run=export.last_ended,
             last_status=_status(export.last_state),
@@ -53,7 +54,7 @@ def _with_last_runs(exports: QuerySet[Export]) -> QuerySet[Any]:
     runs = ExportRun.objects.filter(export=OuterRef("pk"))
     ended = runs.filter(finished_at__isnull=False).order_by("-finished_at", "-pk")
     counted = runs.filter(selected__isnull=False).order_by("-queued_at", "-pk")
-    return exports.select_related("responsible", "schedule").annotate(
+    return exports.select_related("responsible", "schedule", "connection").annotate(
         last_ended=Subquery(ended.values("finished_at")[:1]),
         last_state=Subquery(ended.values("state")[:1]),
         counted_run=Subquery(counted.values("pk")[:1]),

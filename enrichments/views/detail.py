@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from connections import connectors
+from connections.models import State
 from connections_portal import audit, customer_data, refresh, web
 from connections_portal.customer_data import CustomerDataError, Kind
 from connections_portal.web import PortalRequest, role_required
@@ -41,7 +42,7 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "run": run,
         "status": of_enrichment(run, now),
         "state": state_of(enrichment),
-        "next_at": refresh.stored().next_at if enrichment.active and refresh.is_on() else None,
+        **_by_itself(enrichment),
         "result": result,
         "page_obj": page,
         "history": history_lines(list(page.object_list)),
@@ -54,6 +55,15 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
     target = request.headers.get("HX-Target", "") if web.is_fragment(request) else ""
     fragment = "enrichments/_chart.html" if target == "enrichment-chart" else "enrichments/_history.html"
     return web.page_or_fragment(request, "enrichments/detail.html", fragment, context)
+
+
+def _by_itself(enrichment: Enrichment) -> dict[str, Any]:
+    """When an active one runs next (``next_at``), or that the system refresh is off (``refresh_off``)."""
+    if not enrichment.active:
+        return {}
+    refresh_at = refresh.next_at()
+    paused = enrichment.connection is not None and enrichment.connection.state == State.PAUSED
+    return {"next_at": None if paused else refresh_at, "refresh_off": refresh_at is None}
 
 
 def _result(enrichment: Enrichment) -> EnrichmentRun | None:

@@ -15,7 +15,7 @@ from exports.forms import type_name
 from exports.models import Export, ItemKind
 from exports.permissions import VIEWING_ROLES
 from exports.responsible import of_export as responsibility_for
-from exports.schedules import describe
+from exports.schedules import describe, next_run
 from exports.sources import label_of
 from exports.status import of_export
 from exports.views.loading import last_run, load
@@ -40,6 +40,7 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "what_next": "next" in request.GET and allowed.run,
         "page_obj": page,
         "history": history_lines(list(page.object_list)),
+        "next_run": next_run(export, refresh.next_at()),
         **summary(export),
     }
     return web.page_or_fragment(request, "exports/detail.html", "exports/_history.html", context)

@@ -8,12 +8,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from connections_portal import web
+from connections_portal import refresh, web
 from connections_portal.errors import OperationError
 from connections_portal.web import PortalRequest, role_required
 from exports.models import Export
 from exports.operations.responsible import take_over_export
 from exports.permissions import EDITING_ROLES, NotAllowed
+from exports.schedules import next_run
 from exports.views.loading import load_to_change
 
 
@@ -36,6 +37,6 @@ def take_over(request: PortalRequest, uuid: UUID) -> HttpResponse:
         (messages.info if theirs else messages.error)(request, refusal.message)
     else:
         done = _("You are responsible for %(name)s now.") % {"name": taken.name}
-        goes_on = _("Its schedule goes on.") if taken.schedule.next_at else ""
+        goes_on = _("Its schedule goes on.") if next_run(taken, refresh.next_at()) else ""
         messages.success(request, f"{done} {goes_on}".strip())
     return web.go_to(request, reverse("exports:detail", args=[export.uuid]))

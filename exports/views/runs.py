@@ -14,7 +14,7 @@ from django_htmx.http import HttpResponseStopPolling
 
 from connections.models import Consent
 from connections.permissions import can_edit as can_edit_connections
-from connections_portal import run_words, web
+from connections_portal import refresh, run_words, web
 from connections_portal.errors import OperationError
 from connections_portal.models import Trigger
 from connections_portal.web import PortalRequest, role_required
@@ -23,6 +23,7 @@ from exports.forms import type_name
 from exports.models import Export, ExportRun
 from exports.operations.run import cancel_run, enqueue_run
 from exports.permissions import EDITING_ROLES, VIEWING_ROLES, NotAllowed, Rights
+from exports.schedules import next_run
 from exports.status import WORDING, of_run
 from exports.views.loading import load, load_run, load_to_change
 
@@ -116,6 +117,7 @@ def run_context(request: PortalRequest, export: Export, allowed: Rights, shown: 
         "folder": shown.final_folder if sees_connection else "",
         "consent": agreed(shown) if sees_connection else None,
         "history": history_lines(history),
+        "next_run": next_run(export, refresh.next_at()),
         "responsibility": responsible.of_failed_run(shown, export, request.user, allowed),
     }
 
