@@ -17,10 +17,11 @@ from connections_portal.models import User
 
 @dataclass(frozen=True)
 class Dependent:
-    """One thing that uses a connection; ``url`` is its own page."""
+    """One thing that uses a connection; ``url`` is its own page. ``finishing`` is a run that is publishing."""
 
     name: str
     url: str
+    finishing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +117,9 @@ class Kind:
     ``phrase`` gives *3 exports* for 3; ``list_url`` is the page that lists those of one connection,
     ``add_url`` the one that begins a new one on it, under the words of ``add_label``. The next three run
     inside the caller's transaction and return how many were touched: ``interrupt`` cancels what is under way and
-    raises FinishingRun when something is just finishing, ``hold`` lets nothing start by itself, ``go_on`` lets
-    schedules count again from a moment on, without catching up. ``running`` counts the runs that a worker has in its
-    hands on the connection now.
+    raises FinishingRun when something is just finishing, or leaves that alone if the last argument is true; ``hold``
+    lets nothing start by itself, ``go_on`` lets schedules count again from a moment on, without catching up.
+    ``running`` counts the runs that a worker has in its hands on the connection now.
 
     ``withdrawn`` says what it means that these people lose the right (None: nothing is built on the connection);
     ``settle_withdrawal`` acts on what is left without a responsible person, inside the caller's transaction: with
@@ -141,7 +142,7 @@ class Kind:
     for one that is ``unfit``. ``let_go`` takes the connection from the loose ones and returns how many there were.
 
     ``use`` says what has gone over a connection since a moment, and to whom. ``under_way`` lists the runs that
-    ``interrupt`` would cancel, by the names of what they are runs of. *Undo* of a withdrawal: ``remember`` gives as
+    have not ended, by the names of what they are runs of. *Undo* of a withdrawal: ``remember`` gives as
     JSON, before ``settle_withdrawal`` and with its people, what ``bring_back`` needs inside the transaction that undoes
     it; it returns how many were changed since and stay as they are. A kind that hangs on no one's right has neither.
     """
@@ -155,7 +156,7 @@ class Kind:
     list_url: Callable[[Connection], str]
     add_label: Callable[[], str]
     add_url: Callable[[Connection], str]
-    interrupt: Callable[[Connection, User], int]
+    interrupt: Callable[[Connection, User, bool], int]
     hold: Callable[[Connection], int]
     go_on: Callable[[Connection, datetime], int]
     running: Callable[[Connection], int]
@@ -211,9 +212,17 @@ def used_by(connection_ids: Iterable[int]) -> dict[int, list[str]]:
     return phrases
 
 
-def interrupt_all(connection: Connection, actor: User) -> int:
-    """Cancel everything under way on the connection; returns how much. Raises FinishingRun."""
-    return sum(kind.interrupt(connection, actor) for kind in kinds())
+def interrupt_all(connection: Connection, actor: User, *, leave_finishing: bool = False) -> int:
+    """Cancel everything under way on the connection; returns how much.
+
+    Raises FinishingRun while something is publishing, or leaves that alone with ``leave_finishing``.
+    """
+    return sum(kind.interrupt(connection, actor, leave_finishing) for kind in kinds())
+
+
+def under_way(connection: Connection) -> list[Dependent]:
+    """Every run on the connection that has not ended, of every kind."""
+    return [run for kind in kinds() for run in kind.under_way(connection)]
 
 
 def hold_all(connection: Connection) -> None:

@@ -42,8 +42,9 @@ def _find(connection: Connection, user: User) -> list[Dependent]:
     return [settle.dependent(enrichment) for enrichment in Enrichment.objects.filter(connection=connection)]
 
 
-def _interrupt(connection: Connection, actor: User) -> int:
-    return cancel_all(Enrichment.objects.filter(connection=connection), actor=actor)
+def _interrupt(connection: Connection, actor: User, leave_finishing: bool) -> int:
+    enrichments = Enrichment.objects.filter(connection=connection)
+    return cancel_all(enrichments, actor=actor, leave_finishing=leave_finishing)
 
 
 def _running(connection: Connection) -> int:

@@ -57,8 +57,9 @@ def _list_url(connection: Connection) -> str:
     return f"{reverse('exports:list')}?connection={connection.uuid}"
 
 
-def _interrupt(connection: Connection, actor: User) -> int:
-    return cancel_all(Export.objects.filter(connection=connection), actor=actor)
+def _interrupt(connection: Connection, actor: User, leave_finishing: bool) -> int:
+    exports = Export.objects.filter(connection=connection)
+    return cancel_all(exports, actor=actor, leave_finishing=leave_finishing)
 
 
 def _hold(connection: Connection) -> int:

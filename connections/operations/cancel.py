@@ -11,15 +11,18 @@ from connections_portal.errors import FinishingRun
 from connections_portal.models import ACTIVE_STATES, Attempt, RunState, User
 
 
-def cancel_runs(runs: QuerySet[Any], *, actor: User, action: str) -> list[int]:
+def cancel_runs(runs: QuerySet[Any], *, actor: User, action: str, leave_finishing: bool = False) -> list[int]:
     """Cancel those of these runs that are under way, inside the caller's transaction; returns their ids.
 
     ``runs`` select what they are runs of (``subject``), which each audit row of ``action`` is about. What belongs to
-    the runs besides their attempts is the caller's. Raises FinishingRun when one of them is publishing.
+    the runs besides their attempts is the caller's. Raises FinishingRun when one of them is publishing, or leaves
+    those alone with ``leave_finishing``. What is under way stays locked, so that none begins to publish meanwhile.
     """
     active = list(runs.filter(state__in=ACTIVE_STATES).select_for_update(of=("self",)).order_by("pk"))
-    if any(run.state == RunState.PUBLISHING for run in active):
+    finishing = [run for run in active if run.state == RunState.PUBLISHING]
+    if finishing and not leave_finishing:
         raise FinishingRun(_("A run is just finishing. Try again in a moment."))
+    active = [run for run in active if run not in finishing]
     if not active:
         return []
     model = runs.model

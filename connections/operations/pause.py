@@ -52,15 +52,17 @@ def withdraw_consent(*, connection: Connection, version: int, actor: User) -> Co
         return locked
 
 
-def halt(connection: Connection, actor: User) -> int:
+def halt(connection: Connection, actor: User, *, leave_finishing: bool = False) -> int:
     """Pause, inside the caller's transaction and without saving; returns how many runs were canceled.
 
-    Raises FinishingRun while a run is publishing.
+    Raises FinishingRun while a run is publishing. With ``leave_finishing`` that run is left to end, and the epoch it
+    needs for that with it (rule S4): everything else is canceled, and nothing begins while the connection is paused.
     """
-    canceled = dependents.interrupt_all(connection, actor)
+    canceled = dependents.interrupt_all(connection, actor, leave_finishing=leave_finishing)
     dependents.hold_all(connection)
     connection.state, connection.state_cause = State.PAUSED, ""
-    connection.epoch += 1
+    if not (leave_finishing and dependents.under_way(connection)):
+        connection.epoch += 1
     connection.version += 1
     connection.updated_by = actor
     return canceled

@@ -23,37 +23,36 @@ def stop_everything(*, connection: Connection, actor: User) -> AuditEntry:
     """Cancel every run on the connection, let nothing start, and pause it; returns the audit's row, which tells of it.
 
     Nothing outside the database takes part, so it works while the service is down and workers hang: these find their
-    runs gone when they wake up. No page can be too old for it, and pressed again it leads to what was done. Raises
-    Stale when the connection was removed, and FinishingRun while a run is publishing: then nothing is stopped (rule
-    S4).
+    runs gone when they wake up. No page can be too old for it, and pressed again it leads to what was done. A run that
+    is publishing cannot be called back (rule S25): it is named as ``finishing`` and ends by itself, everything else is
+    stopped. Raises Stale when the connection was removed.
     """
     with transaction.atomic():
         editable = Connection.objects.editable_by(actor)
         locked = editable.select_for_update(of=("self",)).filter(pk=connection.pk).first()
         if locked is None:
             raise Stale(_("The connection was removed meanwhile."))
-        runs = [run.name for run in under_way(locked)]
+        runs = dependents.under_way(locked)
         before = last_stop(locked)
-        if before and not runs and locked.state == State.PAUSED and before.details["epoch"] == locked.epoch:
+        nothing_new = all(run.finishing for run in runs) and locked.state == State.PAUSED
+        if before and nothing_new and before.details["epoch"] == locked.epoch:
             return before
         used_by = dependents.used_by([locked.pk]).get(locked.pk, [])
-        canceled = halt(locked, actor)
+        canceled = halt(locked, actor, leave_finishing=True)
+        finishing = dependents.under_way(locked)
+        left = {run.url for run in finishing}
         locked.save()
         return audit.record(
             "connection.stopped",
             actor=actor,
             target=locked,
             canceled=canceled,
-            runs=runs[:NAMED],
+            runs=[run.name for run in runs if run.url not in left][:NAMED],
+            finishing=[run.name for run in finishing],
             used_by=used_by,
             epoch=locked.epoch,
             version=locked.version,
         )
-
-
-def under_way(connection: Connection) -> list[dependents.Dependent]:
-    """Every run on the connection that has not ended, of every kind."""
-    return [run for kind in dependents.kinds() for run in kind.under_way(connection)]
 
 
 def last_stop(connection: Connection) -> AuditEntry | None:

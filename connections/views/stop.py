@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from connections import connectors, dependents
 from connections.connectors.base import is_active
 from connections.models import Connection
-from connections.operations.stop import last_stop, stop_everything, under_way, who_used
+from connections.operations.stop import last_stop, stop_everything, who_used
 from connections.views.lists import target_of, type_of
 from connections_portal.audit import SYSTEM
 from connections_portal.errors import OperationError
@@ -30,7 +30,7 @@ PRINTED = 200
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(Role.ADMINISTRATOR)
 def stop(request: PortalRequest, uuid: UUID) -> HttpResponse:
-    """Say what will happen, then do it; while a run is finishing nothing is stopped and it says so (409)."""
+    """Say what will happen, then do it. A run that is finishing does not hold it up; the next page tells of it."""
     connection = _load(request, uuid)
     error, status = "", 200
     if request.method == "POST":
@@ -40,12 +40,12 @@ def stop(request: PortalRequest, uuid: UUID) -> HttpResponse:
             error, status = refused.message, refused.status
         else:
             return go_to(request, reverse("connections:stopped", args=[connection.uuid]))
-    runs = under_way(connection)
+    runs = dependents.under_way(connection)
     links = [{"label": run.name, "url": run.url, "text": ""} for run in runs[:NAMED]]
     context = {
         "title": _("Stop everything"),
         "subject": f"{connection.name} · {target_of(connection)}",
-        "sentences": _what_happens(connection, len(runs)),
+        "sentences": _what_happens(connection, runs),
         "links_title": _("Runs under way") if links else "",
         "links": links,
         "action": reverse("connections:stop", args=[connection.uuid]),
@@ -56,13 +56,28 @@ def stop(request: PortalRequest, uuid: UUID) -> HttpResponse:
     return page_or_fragment(request, "confirm.html", "_confirm.html", context, status=status)
 
 
-def _what_happens(connection: Connection, runs: int) -> list[str]:
+def _what_happens(connection: Connection, runs: list[dependents.Dependent]) -> list[str]:
+    finishing = sum(run.finishing for run in runs)
+    number = len(runs) - finishing
     sentences = [
-        ngettext("%(n)d run under way is canceled.", "%(n)d runs under way are canceled.", runs) % {"n": runs}
-        if runs
+        ngettext("%(n)d run under way is canceled.", "%(n)d runs under way are canceled.", number)
+        % {"n": number}
+        if number
+        else _("No run is under way that can be canceled.")
+        if finishing
         else _("No run is under way."),
         _("The connection is paused. Resuming it asks for a verification."),
     ]
+    if finishing:
+        sentences.insert(
+            1,
+            ngettext(
+                "%(n)d run is just finishing: it cannot be called back and ends by itself.",
+                "%(n)d runs are just finishing: they cannot be called back and end by themselves.",
+                finishing,
+            )
+            % {"n": finishing},
+        )
     used = dependents.used_by([connection.pk]).get(connection.pk, [])
     if used:
         sentences.append(
@@ -96,6 +111,8 @@ def stopped(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "entry": entry,
         "runs": entry.details["runs"],
         "more_runs": max(0, entry.details["canceled"] - len(entry.details["runs"])),
+        "finishing": entry.details.get("finishing", []),
+        "finishing_now": [run for run in dependents.under_way(connection) if run.finishing],
         "used": [_listed(kind, connection, request) for kind in dependents.kinds_on(connection)],
         "revoke": to_revoke(connection),
         "people": people,

@@ -71,10 +71,12 @@ def let_go(connection: Connection, actor: User) -> int:
     return len(found)
 
 
-def cancel_all(enrichments: QuerySet[Enrichment], *, actor: User) -> int:
-    """Cancel what is under way of these enrichments; returns how many runs. Raises FinishingRun."""
+def cancel_all(enrichments: QuerySet[Enrichment], *, actor: User, leave_finishing: bool = False) -> int:
+    """Cancel what is under way of these enrichments; how many runs. Raises FinishingRun, unless told to leave those."""
     runs = EnrichmentRun.objects.filter(enrichment__in=enrichments.order_by().values("pk"))
-    return len(cancel_runs(runs.select_related("enrichment"), actor=actor, action="enrichment.run_canceled"))
+    runs = runs.select_related("enrichment")
+    action = "enrichment.run_canceled"
+    return len(cancel_runs(runs, actor=actor, action=action, leave_finishing=leave_finishing))
 
 
 def unfit(connection: Connection, targets: Sequence[Connection]) -> dict[int, dict[UUID, str]]:

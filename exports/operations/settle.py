@@ -69,10 +69,10 @@ def settle(
     return len(found)
 
 
-def cancel_all(exports: QuerySet[Export], *, actor: User) -> int:
-    """Cancel what is under way of these exports; returns how many runs. Raises FinishingRun."""
+def cancel_all(exports: QuerySet[Export], *, actor: User, leave_finishing: bool = False) -> int:
+    """Cancel what is under way of these exports; how many runs. Raises FinishingRun, unless told to leave those."""
     runs = ExportRun.objects.filter(export__in=exports.order_by().values("pk")).select_related("export")
-    canceled = cancel_runs(runs, actor=actor, action="export.run_canceled")
+    canceled = cancel_runs(runs, actor=actor, action="export.run_canceled", leave_finishing=leave_finishing)
     if canceled:
         ExportTask.objects.filter(run__in=canceled, state=TaskState.RUNNING).update(
             state=TaskState.FAILED, finished_at=timezone.now()

@@ -17,7 +17,7 @@ from connections.operations.pause import pause_connection
 from connections.operations.stop import stop_everything, who_used
 from connections.views.stop import to_revoke
 from connections_portal import audit, runs
-from connections_portal.errors import FinishingRun, Stale
+from connections_portal.errors import Stale
 from connections_portal.models import AuditEntry, RunState, User
 from exports.models import Export, ExportRun, ExportSchedule, ExportTask, ScheduleKind
 from exports.operations.edit import Timing
@@ -120,18 +120,43 @@ def test_it_stops_a_connection_that_was_changed_meanwhile_or_is_paused(
     assert run.state == RunState.CANCELED
 
 
-def test_a_run_that_is_finishing_is_waited_for_and_nothing_is_stopped(
+def test_a_run_that_is_finishing_does_not_hold_up_the_rest(
     client: Client, connection: Connection, make_export: MakeExport, make_run: MakeRun
 ) -> None:
-    other = make_run(make_export(name="Other"), RunState.RUNNING)
-    make_run(make_export(), RunState.PUBLISHING)
-    answer = client.post(reverse("connections:stop", args=[connection.uuid]))
-    assert answer.status_code == 409
-    assert "just finishing. Try again in a moment." in words(answer)
+    other = make_run(make_export(name="Other", schedule=DAILY), RunState.RUNNING)
+    last = make_run(make_export(name="Last steps"), RunState.PUBLISHING)
+    asked = words(page(client, "stop", connection))
+    assert "1 run under way is canceled. 1 run is just finishing: it cannot be called back" in asked
+    url = reverse("connections:stop", args=[connection.uuid])
+    answer = client.post(url)
+    assert answer.status_code == 303
     connection.refresh_from_db()
     other.refresh_from_db()
-    assert (connection.state, connection.epoch, other.state) == (State.READY, 1, RunState.RUNNING)
-    assert not AuditEntry.objects.filter(action="connection.stopped").exists()
+    last.refresh_from_db()
+    # the run that finishes needs the epoch it began with (rule S4); nothing else goes on or begins
+    assert (connection.state, connection.epoch) == (State.PAUSED, 1)
+    assert (other.state, last.state) == (RunState.CANCELED, RunState.PUBLISHING)
+    assert not ExportSchedule.objects.filter(next_at__isnull=False).exists()
+    entry = AuditEntry.objects.get(action="connection.stopped")
+    assert (entry.details["runs"], entry.details["finishing"]) == (["Other"], ["Last steps"])
+    printed = words(client.get(answer["Location"]))
+    assert "Not everything could be stopped Just finishing, and not to be called back: Last steps." in printed
+    assert "Runs canceled 1 Other Not canceled Last steps" in printed
+    # pressed again it leads to the same page; and it tells when the run has ended
+    assert client.post(url)["Location"] == answer["Location"]
+    assert AuditEntry.objects.filter(action="connection.stopped").count() == 1
+    ExportRun.objects.filter(pk=last.pk).update(state=RunState.SUCCESSFUL, lease_token=None)
+    assert "Last steps. It has ended since" in words(client.get(answer["Location"]))
+
+
+def test_a_run_that_is_finishing_ends_although_everything_is_stopped(
+    connection: Connection, make_export: MakeExport, make_run: MakeRun, admin: User
+) -> None:
+    lease = claimed(make_run(make_export(), RunState.QUEUED))
+    assert lease.update(RunState.RUNNING, state=RunState.PUBLISHING)
+    stop_everything(connection=connection, actor=admin)
+    lease.beat()
+    assert runs.finish(lease, RunState.PUBLISHING, state=RunState.SUCCESSFUL)
 
 
 def test_a_worker_that_hangs_finds_its_run_gone(
@@ -237,11 +262,9 @@ def test_stopping_or_publishing_whichever_is_first(
         thread = threading.Thread(target=publish)
         thread.start()
         begin.wait(10)
-        try:
-            stop_everything(connection=connection, actor=admin)
-            stopped = True
-        except FinishingRun:
-            stopped = False
+        entry = stop_everything(connection=connection, actor=admin)
+        stopped = entry.details["canceled"] == 1
+        assert stopped != bool(entry.details["finishing"])
         thread.join(30)
         run.refresh_from_db()
         assert told == [not stopped]
