@@ -10,10 +10,11 @@ from django.urls import reverse
 
 from connections.models import Access, AccessRequest, Connection, State
 from connections.operations.pause import pause_connection
-from connections.operations.requests import request_access
+from connections.operations.requests import decline_request, grant_access, request_access
 from connections.permissions import can_use
 from connections.sharing import set_grants
 from connections_portal import roles
+from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import AuditEntry, User
 from connections_portal.roles import Role
 from tests.connections.asking import ALL, HTMX, LIST, REASON, audited, decline_url, grant_url, text
@@ -122,6 +123,30 @@ def test_only_ready_ones_of_the_type_can_be_shared(
         assert "Choose a connection from the list." in text(answer)
         assert "kept" in text(answer)
         assert not can_use(outsider, unfit)
+    assert AccessRequest.objects.get().state == "open"
+
+
+def test_what_is_not_offered_cannot_be_shared_in_another_way(
+    admin: User, outsider: User, asked: AccessRequest, connection: Connection
+) -> None:
+    """It was ready while the page was made."""
+    pause_connection(connection=connection, version=connection.version, actor=admin)
+    with pytest.raises(OperationError) as refused:
+        grant_access(request=asked, connection=connection, actor=admin)
+    assert "connection" in refused.value.fields
+    assert not connection.user_grants.exists()
+    assert AccessRequest.objects.get().state == "open"
+
+
+@pytest.mark.parametrize("who", ["contributor", "viewer", "support"])
+def test_only_administrators_answer(
+    who: str, request: pytest.FixtureRequest, asked: AccessRequest, connection: Connection
+) -> None:
+    actor = request.getfixturevalue(who)
+    with pytest.raises(NotAllowed):
+        grant_access(request=asked, connection=connection, actor=actor)
+    with pytest.raises(NotAllowed):
+        decline_request(request=asked, answer="No.", actor=actor)
     assert AccessRequest.objects.get().state == "open"
 
 

@@ -85,4 +85,4 @@ def test_home_costs_the_same_queries_however_many_enrichments_there_are(
             client.get("/")
         return len(captured)
 
-    assert more(4) == more(6)
+    assert more(2) == more(3)  # ten of the type are allowed

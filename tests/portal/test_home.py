@@ -234,6 +234,21 @@ def test_a_contributor_sees_what_was_shared_with_them_by_name_and_type(
         assert "files.example.com" not in seen(person)
 
 
+def test_sharing_with_somebody_else_is_no_news(
+    admin: User, contributor: User, outsider: User, connection: Connection, seen: Seen
+) -> None:
+    make_connection(actor=admin, name="Print shop", access=Access.SPECIFIC, people=[contributor])
+    share_connection(
+        connection=connection,
+        version=connection.version,
+        access=Access.SPECIFIC,
+        people=[contributor, outsider],
+        actor=admin,
+    )
+    page = shared(seen(contributor))
+    assert page.index("Print shop") < page.index("Newsletter")
+
+
 def test_what_cannot_be_used_any_more_is_not_named(
     admin: User, contributor: User, connection: Connection, seen: Seen
 ) -> None:

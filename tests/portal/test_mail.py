@@ -111,7 +111,7 @@ def test_what_is_settled_and_who_has_left_is_not_written_to(box: Mailbox, ana: U
     assert not box.messages
 
 
-@pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\x0b", "\x85", "\u2028"])
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\x0b", "\x85", "\u2028", "\x00", "\x1b", "\u202e"])
 def test_nothing_in_a_name_becomes_a_header(
     box: Mailbox, ana: User, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
