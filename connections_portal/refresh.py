@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from connections_portal import audit, local_times, roles
-from connections_portal.errors import OperationError, Stale
+from connections_portal.errors import NotAllowed, OperationError, Stale
 from connections_portal.models import (
     Refresh,
     RefreshKind,
@@ -144,12 +144,6 @@ def set_schedule(
             "refresh.scheduled", actor=actor, kind=kind.value, weekdays=kept_days, times=kept_times, zone=zone
         )
     return schedule
-
-
-class NotAllowed(OperationError):
-    """The person does not administer the portal."""
-
-    status = 403
 
 
 def _checked(

@@ -7,18 +7,12 @@ Connections for enrichments are open to both roles, so that no single one decide
 from django.utils.translation import gettext as _
 
 from connections_portal import roles
-from connections_portal.errors import OperationError
+from connections_portal.errors import NotAllowed
 from connections_portal.models import User
 from connections_portal.roles import Role
 
 VIEWING_ROLES = (Role.ADMINISTRATOR, Role.CONTRIBUTOR, Role.VIEWER)
 EDITING_ROLES = (Role.ADMINISTRATOR, Role.CONTRIBUTOR)
-
-
-class NotAllowed(OperationError):
-    """The person lacks the right; it may have been taken away since the page was made."""
-
-    status = 403
 
 
 def may_view(user: User) -> bool:

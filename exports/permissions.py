@@ -17,19 +17,13 @@ from django.utils.translation import gettext as _
 
 from connections.models import Connection
 from connections_portal import roles
-from connections_portal.errors import OperationError
+from connections_portal.errors import NotAllowed
 from connections_portal.models import User
 from connections_portal.roles import Role
 from exports.models import Export
 
 VIEWING_ROLES = (Role.ADMINISTRATOR, Role.CONTRIBUTOR, Role.VIEWER)
 EDITING_ROLES = (Role.ADMINISTRATOR, Role.CONTRIBUTOR)
-
-
-class NotAllowed(OperationError):
-    """The person lacks the right; it may have been withdrawn since the page was made."""
-
-    status = 403
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,14 +16,13 @@ from connections.connectors.errors import InvalidSettings
 from connections.operations.drafts import _stored
 from connections_portal import customer_data, redaction
 from connections_portal.customer_data import CustomerDataError, Kind
-from connections_portal.errors import Stale
+from connections_portal.errors import NotAllowed, Stale
 from connections_portal.models import RunState, Trigger, User
 from connections_portal.web import client_address
 from exports.models import Export, ItemKind
 from exports.operations.edit import Item
 from exports.operations.execute import execute_run
 from exports.operations.run import cancel_run, enqueue_run
-from exports.permissions import NotAllowed
 from tests.runs.helpers import Delivery, carry, start
 
 ENDLESS = (

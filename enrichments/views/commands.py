@@ -14,14 +14,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 from connections.connectors import get as connector_of
 from connections.models import Connection
 from connections_portal import undo, web
-from connections_portal.errors import OperationError
+from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import Trigger
 from connections_portal.web import PortalRequest, role_required
 from enrichments.models import Enrichment
 from enrichments.operations.delete import delete_enrichment
 from enrichments.operations.run import enqueue_run
 from enrichments.operations.state import activate, deactivate, to_undo
-from enrichments.permissions import EDITING_ROLES, NotAllowed
+from enrichments.permissions import EDITING_ROLES
 from enrichments.views.loading import connections_for, load
 from enrichments.views.undo import offer
 

@@ -15,13 +15,13 @@ from django_htmx.http import HttpResponseStopPolling
 from connections.models import Consent
 from connections.permissions import can_edit as can_edit_connections
 from connections_portal import run_words, web
-from connections_portal.errors import OperationError
+from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import RunState
 from connections_portal.web import PortalRequest, role_required
 from enrichments import data_sets, story, types
 from enrichments.models import Enrichment, EnrichmentRun
 from enrichments.operations.run import cancel_run
-from enrichments.permissions import EDITING_ROLES, VIEWING_ROLES, NotAllowed, may_edit
+from enrichments.permissions import EDITING_ROLES, VIEWING_ROLES, may_edit
 from enrichments.status import WORDING, of_run, reading
 from enrichments.views.loading import load, load_run
 

@@ -16,7 +16,7 @@ from connections.models import Connection
 from connections.permissions import can_edit as can_edit_connections
 from connections.views.flow import CHOSEN, RETURN_TO
 from connections_portal import roles, web
-from connections_portal.errors import OperationError, Stale
+from connections_portal.errors import NotAllowed, OperationError, Stale
 from connections_portal.models import Trigger
 from connections_portal.web import PortalRequest, role_required
 from enrichments import data_sets, types
@@ -24,7 +24,7 @@ from enrichments.models import Enrichment
 from enrichments.operations.edit import create_enrichment, edit_enrichment
 from enrichments.operations.run import enqueue_run
 from enrichments.operations.saved import saved_already
-from enrichments.permissions import EDITING_ROLES, NotAllowed
+from enrichments.permissions import EDITING_ROLES
 from enrichments.views.discover import tiles
 from enrichments.views.loading import connections_for, last_run, load
 from enrichments.wizard import CONNECT, REVIEW, Wizard

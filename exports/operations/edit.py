@@ -13,12 +13,12 @@ from django.utils.translation import gettext as _
 from connections import connectors
 from connections.models import Connection, State
 from connections_portal import audit
-from connections_portal.errors import OperationError, Stale
+from connections_portal.errors import NotAllowed, OperationError, Stale
 from connections_portal.models import User
 from connections_portal.names import clean_name, folder_slug, name_key
 from exports.models import Export, ExportItem, ExportSchedule, ItemKind, ScheduleKind
 from exports.operations.run import cancel_active_runs
-from exports.permissions import NotAllowed, may_create, require_edit
+from exports.permissions import may_create, require_edit
 from exports.schedules import next_run_at
 
 

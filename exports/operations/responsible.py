@@ -13,11 +13,11 @@ from django.utils.translation import gettext as _
 from connections.models import Connection
 from connections.permissions import can_use
 from connections_portal import audit
-from connections_portal.errors import OperationError
+from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import User
 from exports.models import Export, ExportSchedule, ScheduleKind
 from exports.operations.edit import changed_since, lock, set_next_run
-from exports.permissions import NotAllowed, may_run
+from exports.permissions import may_run
 
 
 def take_over_export(*, export: Export, version: int, actor: User) -> Export:

@@ -10,13 +10,13 @@ from django.views.decorators.http import require_http_methods
 
 from connections.models import Connection, State
 from connections_portal import refresh, undo, web
-from connections_portal.errors import OperationError
+from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import User
 from connections_portal.web import PortalRequest, role_required
 from exports.forms import AttachForm, type_name
 from exports.models import Export
 from exports.operations.connection import attach_connection, detach_connection, to_undo
-from exports.permissions import EDITING_ROLES, NotAllowed
+from exports.permissions import EDITING_ROLES
 from exports.schedules import describe
 from exports.views.loading import load_to_change
 from exports.views.undo import offer

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from connections_portal import web
-from connections_portal.errors import OperationError, Stale
+from connections_portal.errors import NotAllowed, OperationError, Stale
 from connections_portal.names import clean_name
 from connections_portal.web import PortalRequest, role_required
 from exports.form_schedule import ScheduleForm, stored_schedule
@@ -24,7 +24,7 @@ from exports.operations.edit import Timing
 from exports.operations.rename import rename_export
 from exports.operations.saved import has_schedule
 from exports.operations.schedule import set_schedule
-from exports.permissions import EDITING_ROLES, NotAllowed
+from exports.permissions import EDITING_ROLES
 from exports.views.loading import load, load_to_change
 
 

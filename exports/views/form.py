@@ -15,7 +15,7 @@ from connections.models import Connection
 from connections.permissions import can_edit as can_edit_connections
 from connections.views.flow import CHOSEN, RETURN_TO
 from connections_portal import web
-from connections_portal.errors import OperationError, Stale
+from connections_portal.errors import NotAllowed, OperationError, Stale
 from connections_portal.models import Trigger
 from connections_portal.web import PortalRequest, role_required
 from exports.forms import ExportForm, stored, type_name, typed
@@ -23,7 +23,7 @@ from exports.models import Export
 from exports.operations.edit import Item, Timing, create_export, edit_export
 from exports.operations.run import enqueue_run
 from exports.operations.saved import saved_already
-from exports.permissions import EDITING_ROLES, VIEWING_ROLES, NotAllowed
+from exports.permissions import EDITING_ROLES, VIEWING_ROLES
 from exports.sources import load as load_sources
 from exports.views.connection import connections_for
 from exports.views.detail import summary

@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from connections_portal import web
-from connections_portal.errors import OperationError
+from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.web import PortalRequest, role_required
 from exports.operations.remove import remove_export
-from exports.permissions import EDITING_ROLES, NotAllowed
+from exports.permissions import EDITING_ROLES
 from exports.views.loading import load_to_change
 
 

@@ -9,11 +9,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from connections_portal import refresh, web
-from connections_portal.errors import OperationError
+from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.web import PortalRequest, role_required
 from exports.models import Export
 from exports.operations.responsible import take_over_export
-from exports.permissions import EDITING_ROLES, NotAllowed
+from exports.permissions import EDITING_ROLES
 from exports.schedules import next_run
 from exports.views.loading import load_to_change
 

@@ -15,14 +15,14 @@ from django_htmx.http import HttpResponseStopPolling
 from connections.models import Consent
 from connections.permissions import can_edit as can_edit_connections
 from connections_portal import refresh, run_words, web
-from connections_portal.errors import OperationError
+from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import Trigger
 from connections_portal.web import PortalRequest, role_required
 from exports import responsible, story
 from exports.forms import type_name
 from exports.models import Export, ExportRun
 from exports.operations.run import cancel_run, enqueue_run
-from exports.permissions import EDITING_ROLES, VIEWING_ROLES, NotAllowed, Rights
+from exports.permissions import EDITING_ROLES, VIEWING_ROLES, Rights
 from exports.schedules import next_run
 from exports.status import WORDING, of_run
 from exports.views.loading import load, load_run, load_to_change

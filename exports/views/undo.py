@@ -10,13 +10,13 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from connections_portal import bulk, undo, web
-from connections_portal.errors import OperationError
+from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import User
 from connections_portal.undo import Item, Offer
 from connections_portal.web import PortalRequest, role_required
 from exports.models import Export
 from exports.operations.connection import undo_detach
-from exports.permissions import EDITING_ROLES, NotAllowed
+from exports.permissions import EDITING_ROLES
 
 DETACH = "exports.detach"
 

@@ -6,13 +6,12 @@ import pytest
 from django.db import IntegrityError
 
 from connections.models import Connection, State
-from connections_portal.errors import OperationError, Stale
+from connections_portal.errors import NotAllowed, OperationError, Stale
 from connections_portal.models import AuditEntry, RunState, User
 from enrichments.models import Enrichment
 from enrichments.operations.delete import delete_enrichment
 from enrichments.operations.edit import create_enrichment, edit_enrichment
 from enrichments.operations.state import NeedsConnection, activate, deactivate
-from enrichments.permissions import NotAllowed
 from tests.enrichments.bringing import Bringing
 from tests.factories import make_connection
 

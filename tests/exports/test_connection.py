@@ -9,12 +9,11 @@ from django.urls import reverse
 
 from connections.models import Connection
 from connections.operations.attention import mark_needs_attention
-from connections_portal.errors import FinishingRun, OperationError
+from connections_portal.errors import FinishingRun, NotAllowed, OperationError
 from connections_portal.models import AuditEntry, RunState, User
 from exports.models import Export, ExportRun, ScheduleKind
 from exports.operations.connection import attach_connection, detach_connection
 from exports.operations.edit import Timing
-from exports.permissions import NotAllowed
 from tests.exports.conftest import ORDERS
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]

@@ -11,13 +11,13 @@ from django.test import Client
 from django.urls import reverse
 
 from connections.models import Connection, State
+from connections_portal.errors import NotAllowed
 from connections_portal.models import AuditEntry, User
 from connections_portal.names import MAX_LENGTH
 from exports.models import Export, ScheduleKind
 from exports.operations.connection import detach_connection
 from exports.operations.duplicate import duplicate_export
 from exports.operations.edit import Timing
-from exports.permissions import NotAllowed
 from tests.exports.conftest import LOYAL, ORDERS
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]

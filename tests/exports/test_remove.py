@@ -8,11 +8,10 @@ from django.test import Client
 from django.urls import reverse
 
 from connections.models import Connection
-from connections_portal.errors import FinishingRun, Stale
+from connections_portal.errors import FinishingRun, NotAllowed, Stale
 from connections_portal.models import AuditEntry, RunState, User
 from exports.models import Export, ExportRun
 from exports.operations.remove import remove_export
-from exports.permissions import NotAllowed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 from connections.models import Access, Connection
 from connections.operations.share import AccessWithdrawn, share_connection
 from connections_portal import roles
-from connections_portal.errors import OperationError, Stale
+from connections_portal.errors import NotAllowed, OperationError, Stale
 from connections_portal.models import AuditEntry, RunState, Trigger, User, WhoActs
 from connections_portal.roles import Role
 from exports.models import Export, ExportRun, ScheduleKind
@@ -22,7 +22,6 @@ from exports.operations.execute import execute_run
 from exports.operations.refusals import of_run
 from exports.operations.responsible import take_over_export
 from exports.operations.run import enqueue_run
-from exports.permissions import NotAllowed
 from tests.fixtures import make_person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]

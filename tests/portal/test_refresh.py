@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from connections_portal import refresh
-from connections_portal.errors import OperationError, Stale
+from connections_portal.errors import NotAllowed, OperationError, Stale
 from connections_portal.models import (
     AuditEntry,
     Refresh,
@@ -125,9 +125,9 @@ def test_turned_off_nothing_is_due(admin: User) -> None:
 
 @pytest.mark.django_db
 def test_only_administrators(contributor: User) -> None:
-    with pytest.raises(refresh.NotAllowed):
+    with pytest.raises(NotAllowed):
         set_daily(contributor, "06:00", now=utc(2026, 1, 1))
-    with pytest.raises(refresh.NotAllowed):
+    with pytest.raises(NotAllowed):
         refresh.start(actor=contributor, trigger=Trigger.PERSON)
 
 

@@ -27,8 +27,8 @@ pytestmark = pytest.mark.both_databases
 
 DAILY = Timing(kind=ScheduleKind.DAY, local_time=dt.time(6))
 NAMES = (
-    "schedules", "leases", "messages", "dead", "leftovers", "pruned", "results", "refreshes", "refresh_stages", "drafts",
-    "removed",
+    "schedules", "leases", "messages", "dead", "leftovers", "pruned", "results", "refreshes",
+    "refresh_stages", "drafts", "removed",
 )  # fmt: skip
 NOTHING = dict.fromkeys(NAMES, 0)
 

@@ -15,7 +15,7 @@ from connections.models import Access, Connection, State
 from connections.permissions import can_use
 from connections.sharing import set_grants
 from connections_portal import roles
-from connections_portal.errors import OperationError
+from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import AuditEntry, RunState, Trigger, User
 from connections_portal.roles import Role
 from exports.models import Export, ExportRun, ExportSchedule, ScheduleKind
@@ -27,7 +27,6 @@ from exports.operations.rename import rename_export
 from exports.operations.responsible import take_over_export
 from exports.operations.run import CannotRun, cancel_run, enqueue_run
 from exports.operations.schedule import set_schedule
-from exports.permissions import NotAllowed
 from tests.factories import make_connection
 from tests.fixtures import make_person
 from tests.runs.helpers import LOYAL, ORDERS, make_export, start
