@@ -4,14 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
 from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from connections.models import Connection
+from connections.views.flow import CHOSEN
 from connections_portal.models import User
 from enrichments.models import Enrichment
-from tests.enrichments.conftest import customers
 from tests.enrichments.making import TYPE, make_source, source
+from tests.enrichments.remote import customers
 
 __all__ = ["customers", "make_source", "source"]
 SignIn = Callable[..., Page]
@@ -138,4 +140,17 @@ def test_a_connection_is_added_from_inside(
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     step(page, "Connect")
+    expect(page.locator("#wizard [name=name]")).to_have_value("Kept")
+
+    # as Set up ends in the pane: the new connection is remembered, and the page is told
+    added = make_source("Added just now")
+    [cookie] = [cookie for cookie in page.context.cookies() if cookie["name"] == "sessionid"]
+    session = SessionStore(cookie["value"])
+    session[CHOSEN] = str(added.uuid)
+    session.save()
+    page.evaluate("document.body.dispatchEvent(new CustomEvent('connectionsChanged'))")
+    expect(page.locator("#enrichment_connection")).to_have_value(str(added.uuid))
+    page.get_by_role("button", name="Next").click()
+    step(page, "Customer data set")
+    expect(page.locator("#wizard [name=connection]")).to_have_value(str(added.uuid))
     expect(page.locator("#wizard [name=name]")).to_have_value("Kept")
