@@ -28,7 +28,7 @@ pytestmark = pytest.mark.both_databases
 DAILY = Timing(kind=ScheduleKind.DAY, local_time=dt.time(6))
 NAMES = (
     "schedules", "leases", "messages", "dead", "leftovers", "pruned", "results", "refreshes",
-    "refresh_stages", "drafts", "removed",
+    "refresh_stages", "drafts", "removed", "letters",
 )  # fmt: skip
 NOTHING = dict.fromkeys(NAMES, 0)
 
