@@ -23,8 +23,9 @@ class NeedsConnection(OperationError):
 def activate(*, enrichment: Enrichment, actor: User, connection: Connection | None = None) -> Enrichment:
     """Let the enrichment run again; nothing is caught up. ``actor`` becomes responsible.
 
-    ``connection`` gives one to an enrichment that has none (or replaces it); it is of the enrichment's type, ready,
-    and open to ``actor``. Raises NeedsConnection, Stale, NotAllowed, and OperationError (message at ``connection``).
+    ``connection`` gives one to an enrichment that has none; it is of the enrichment's type, ready, and open to
+    ``actor``. Raises NeedsConnection, Stale, NotAllowed, and OperationError (message at ``connection``), also for
+    one that somebody gave another connection meanwhile.
     """
     require_edit(actor)
     with transaction.atomic():
@@ -36,10 +37,10 @@ def activate(*, enrichment: Enrichment, actor: User, connection: Connection | No
                     _("No connection was added."),
                     fields={"connection": _("Choose a connection from the list.")},
                 )
-            if locked.connection_id not in (None, chosen.pk):
-                cancel_active_runs(enrichment=locked, actor=actor)
+            if locked.connection_id is not None:
+                raise OperationError(_("This enrichment has a connection already."))
             locked.connection = chosen
-        if locked.active and connection is None:
+        if locked.active:
             raise OperationError(_("This enrichment is active already."))
         if locked.needs_connection and locked.connection_id is None:
             raise NeedsConnection(_("The enrichment waits for a connection. Choose one to activate it."))

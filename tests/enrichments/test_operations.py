@@ -168,6 +168,19 @@ def test_activating_without_a_connection_asks_for_one(bringing: Bringing, admin:
     assert (found.active, found.connection) == (True, bringing.connection)
 
 
+@pytest.mark.parametrize("active", [True, False])
+def test_a_connection_that_somebody_added_meanwhile_is_kept(
+    bringing: Bringing, admin: User, active: bool
+) -> None:
+    """Two people give the same enrichment that waits a connection at the same moment: the first one counts."""
+    enrichment = bringing.enrichment()
+    Enrichment.objects.update(active=active)
+    with pytest.raises(OperationError, match="has a connection already"):
+        activate(enrichment=enrichment, actor=admin, connection=other_connection(admin))
+    enrichment.refresh_from_db()
+    assert (enrichment.active, enrichment.connection) == (active, bringing.connection)
+
+
 def test_the_database_refuses_an_active_one_without_its_connection(bringing: Bringing) -> None:
     enrichment = bringing.enrichment()
     with pytest.raises(IntegrityError):
