@@ -221,7 +221,10 @@ def _begin_due(now: dt.datetime) -> int:
             return 0
         if Refresh.objects.exclude(stage=RefreshStage.DONE).exists():
             return 0  # only moved on
-        start(actor=None, trigger=Trigger.CATCH_UP if late else Trigger.SCHEDULE, now=now)
+        try:
+            start(actor=None, trigger=Trigger.CATCH_UP if late else Trigger.SCHEDULE, now=now)
+        except UnderWay:
+            return 0  # somebody began one at this moment
     return 1
 
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from connections_portal import refresh as system_refresh
 from connections_portal import roles, web
-from connections_portal.errors import OperationError
+from connections_portal.errors import OperationError, Stale
 from connections_portal.local_times import WEEKDAYS, zones
 from connections_portal.models import (
     ACTIVE_STATES,
@@ -115,6 +115,13 @@ class RefreshForm(forms.Form):
             self.cleaned_data.setdefault("zone", "UTC")
         return self.cleaned_data
 
+    def shows(self, version: int) -> None:
+        """Let the next save replace this version, which the page now shows."""
+        assert isinstance(self.data, QueryDict)
+        data = self.data.copy()
+        data["version"] = str(version)
+        self.data = data
+
     def times(self) -> list[str]:
         """The times that were typed, as ``HH:MM``."""
         typed = (self.cleaned_data.get(f"time_{n}") for n in range(1, 5))
@@ -129,11 +136,20 @@ def schedule(request: PortalRequest) -> HttpResponse:
     data = request.POST if request.method == "POST" else None
     form = RefreshForm(data, stored=stored, reader_zone=request.user.time_zone)
     status = 200
+    stored_now: list[tuple[str, str]] = []
     if data is not None:
         status = 422
         if form.is_valid():
             try:
                 _set(form, request)
+            except Stale as refusal:
+                stored = system_refresh.stored()
+                if _is_stored(stored, form):
+                    return _saved(request)  # pressed twice
+                status = refusal.status
+                form.add_error(None, refusal.message)
+                form.shows(stored.version)
+                stored_now = _facts(stored)
             except OperationError as refusal:
                 status = refusal.status
                 for name, message in refusal.fields.items():
@@ -141,12 +157,37 @@ def schedule(request: PortalRequest) -> HttpResponse:
                 if not refusal.fields:
                     form.add_error(None, refusal.message)
             else:
-                messages.success(request, _("The schedule of the system refresh is saved."))
-                return web.go_to(request, reverse("system:schedule"))
-    context = {"form": form, "stored": stored, "tab": "schedule"}
+                return _saved(request)
+    context = {"form": form, "stored": stored, "stored_now": stored_now, "tab": "schedule"}
     return web.page_or_fragment(
         request, "system/schedule.html", "system/_schedule_form.html", context, status=status
     )
+
+
+def _saved(request: PortalRequest) -> HttpResponse:
+    messages.success(request, _("The schedule of the system refresh is saved."))
+    return web.go_to(request, reverse("system:schedule"))
+
+
+def _is_stored(stored: RefreshSchedule, form: RefreshForm) -> bool:
+    """Whether what the form says is what is stored by now."""
+    kind = form.cleaned_data["kind"]
+    if kind != stored.kind or kind == RefreshKind.OFF:
+        return bool(kind == stored.kind)
+    days = sorted(form.cleaned_data["weekdays"]) if kind == RefreshKind.WEEKLY else []
+    said = days, sorted(set(form.times())), form.cleaned_data["zone"]
+    return said == (stored.weekdays, stored.times, stored.zone)
+
+
+def _facts(stored: RefreshSchedule) -> list[tuple[str, str]]:
+    """The stored schedule, for a page that was refused as stale."""
+    facts = [(_("Recurrence"), str(stored.get_kind_display()))]
+    if stored.kind == RefreshKind.WEEKLY:
+        days = dict(WEEKDAYS)
+        facts.append((_("Days of the week"), ", ".join(str(days[day]) for day in stored.weekdays)))
+    if stored.kind != RefreshKind.OFF:
+        facts += [(_("Times"), ", ".join(stored.times)), (_("Time zone"), stored.zone)]
+    return facts
 
 
 def _set(form: RefreshForm, request: PortalRequest) -> None:
@@ -223,6 +264,9 @@ def _status(refresh: Refresh, runs: Sequence[Run]) -> dict[str, str]:
     if failed:
         sub = ngettext("%(n)d item failed", "%(n)d items failed", failed) % {"n": failed}
         return {"kind": "bad", "text": _("Completed with failures"), "sub": sub}
+    if active := sum(run.is_active for run in runs):
+        words = ngettext("%(n)d item is still under way", "%(n)d items are still under way", active)
+        return {"kind": "warn", "text": _("Completed with warnings"), "sub": words % {"n": active}}
     if any(run.state in (RunState.WARNINGS, RunState.CANCELED) for run in runs):
         return {"kind": "warn", "text": _("Completed with warnings"), "sub": ""}
     return {"kind": "ok", "text": _("Successful"), "sub": "" if runs else _("There was nothing to run")}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection as database
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -206,6 +207,28 @@ def test_two_machines_begin_one(admin: User) -> None:
     assert Refresh.objects.count() == 1
 
 
+@pytest.mark.both_databases
+@pytest.mark.django_db(transaction=True)
+def test_due_while_somebody_begins_one_by_hand(admin: User) -> None:
+    set_daily(admin, "06:00", now=utc(2026, 1, 1))
+
+    def machine() -> int:
+        try:
+            return refresh.tick(now=utc(2026, 1, 1, 6))["refreshes"]
+        finally:
+            database.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            refresh.start(actor=admin, trigger=Trigger.PERSON, now=utc(2026, 1, 1, 6))
+            ticking = pool.submit(machine)
+            with pytest.raises(TimeoutError):
+                ticking.result(1)  # it waits for the one that is not there yet
+        assert ticking.result(30) == 0
+    assert Refresh.objects.count() == 1
+    assert refresh.stored().next_at == utc(2026, 1, 2, 6), "only moved on"
+
+
 def test_an_export_that_cannot_run_does_not_stop_the_others(delivery: Delivery, admin: User) -> None:
     from exports.operations.connection import detach_connection
     from exports.operations.run import enqueue_run
@@ -262,11 +285,42 @@ def test_a_wrong_answer_is_told_and_what_was_typed_stays(
     assert not RefreshSchedule.objects.exists()
 
 
-def test_an_older_page_is_refused(client: Client) -> None:
-    client.post(reverse("system:schedule"), DAILY)
+def test_an_older_page_is_refused_and_shows_what_is_stored(client: Client) -> None:
+    weekly = DAILY | {"kind": "weekly", "weekdays": ["0", "4"]}
+    client.post(reverse("system:schedule"), weekly)
     answer = client.post(reverse("system:schedule"), DAILY | {"time_1": "09:00"})
     assert answer.status_code == 409
-    assert "after you opened this page" in answer.content.decode()
+    page = answer.content.decode()
+    assert "after you opened this page" in page
+    for stored in ("Weekly", "Monday, Friday", "06:00, 18:00", "Europe/Berlin"):
+        assert f"<dd>{stored}</dd>" in page
+    assert 'value="09:00"' in page
+    # whoever has seen that may save all the same
+    version = answer.context["form"]["version"].value()
+    again = client.post(reverse("system:schedule"), DAILY | {"time_1": "09:00", "version": version})
+    assert again.status_code == 303
+    assert refresh.stored().times == ["09:00", "18:00"]
+
+
+def test_saved_by_pressing_twice(client: Client) -> None:
+    for _press in range(2):
+        assert client.post(reverse("system:schedule"), DAILY).status_code == 303
+    assert AuditEntry.objects.filter(action="refresh.scheduled").count() == 1
+
+
+def test_an_item_that_was_not_waited_for_is_told(
+    delivery: Delivery, admin: User, client_of: Callable[[User | None], Client]
+) -> None:
+    delivery.export(schedule=SYSTEM)
+    begun = refresh.start(actor=admin, trigger=Trigger.PERSON, now=utc(2026, 1, 1, 6))
+    for hour in (6, 13, 20):
+        tick(now=utc(2026, 1, 1, hour))
+    begun.refresh_from_db()
+    assert begun.stage == RefreshStage.DONE
+    for url in (reverse("system:status"), reverse("system:refresh", args=[begun.uuid])):
+        page = client_of(admin).get(url).content.decode()
+        assert "1 item is still under way" in page
+        assert "Successful" not in page
 
 
 def test_the_status_page_tells_what_ran(
