@@ -10,11 +10,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from connections import connectors
-from connections.models import RemovedConnection
+from connections.models import Connection, RemovedConnection
 from connections.operations.remove import KEPT_FOR
 from connections.operations.restore import restorable, restore_connection
-from connections.views.lists import type_of
+from connections.views.lists import target_of, type_of
 from connections_portal.errors import OperationError
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, go_to, page_or_fragment, paginate, role_required
@@ -28,7 +27,7 @@ def removed(request: PortalRequest) -> HttpResponse:
     context = {
         "page_obj": page,
         "days": KEPT_FOR.days,
-        "rows": [{"removed": row, "type": type_of(row), "target": _target(row)} for row in page],
+        "rows": [{"removed": row, **_facts(row)} for row in page],
     }
     return page_or_fragment(request, "connections/removed.html", "connections/_removed_table.html", context)
 
@@ -52,10 +51,8 @@ def restore(request: PortalRequest, uuid: UUID) -> HttpResponse:
                 _("%(name)s is restored and paused. Resume it to use it again.") % {"name": connection.name},
             )
             return go_to(request, reverse("connections:detail", args=[connection.uuid]))
-    context: dict[str, Any] = {
+    context: dict[str, Any] = _facts(kept) | {
         "removed": kept,
-        "type": type_of(kept),
-        "target": _target(kept),
         "name": name,
         "error": error.message if error else "",
         "wrong": error.fields.get("name", "") if error else "",
@@ -68,6 +65,6 @@ def restore(request: PortalRequest, uuid: UUID) -> HttpResponse:
     )
 
 
-def _target(kept: RemovedConnection) -> str:
-    connector = connectors.get(kept.type_key)
-    return connector.target_label(kept.settings) if connector else ""
+def _facts(kept: RemovedConnection) -> dict[str, Any]:
+    was = Connection(type_key=kept.type_key, settings=kept.settings)
+    return {"type": type_of(was), "target": target_of(was)}

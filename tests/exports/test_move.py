@@ -68,7 +68,7 @@ def test_all_move_and_go_on(
     due = set(ExportSchedule.objects.values_list("next_at", flat=True))
     first = client.get(url, headers=headers).content.decode()
     assert f'<option value="{other.uuid}">' in first
-    page = client.get(url, {"to": other.uuid}, headers=headers).content.decode()
+    page = client.get(url, {"to": str(other.uuid)}, headers=headers).content.decode()
     text = text_of(page)
     assert f"3 exports go on over {other.name}." in text
     assert f"{contributor} can no longer change them." in text
@@ -88,14 +88,14 @@ def test_what_does_not_fit_stays_and_is_told(
     client: Client, url: str, three: list[Export], other: Connection, connection: Connection
 ) -> None:
     Export.objects.filter(pk=three[1].pk).update(options={"compression": "floppy"})
-    page = client.get(url, {"to": other.uuid}).content.decode()
+    page = client.get(url, {"to": str(other.uuid)}).content.decode()
     text = text_of(page)
     assert f"2 exports go on over {other.name}." in text
     assert "These stay where they are Beta Its settings do not fit any more. Edit it first." in text
     assert client.post(url, sent(page) | {"to": str(other.uuid)}).status_code == 303
     assert list(Export.objects.filter(connection=connection)) == [three[1]]
     # nothing more can move
-    page = client.get(url, {"to": other.uuid}).content.decode()
+    page = client.get(url, {"to": str(other.uuid)}).content.decode()
     assert "Nothing can move to this connection." in page
     assert client.post(url, sent(page) | {"to": str(other.uuid)}).status_code == 422
 
@@ -124,7 +124,7 @@ def test_nowhere_to_move(client: Client, url: str, three: list[Export], other: C
 def test_what_changes_meanwhile(
     client: Client, url: str, three: list[Export], other: Connection, make_export: Make
 ) -> None:
-    values = sent(client.get(url, {"to": other.uuid}).content.decode()) | {"to": str(other.uuid)}
+    values = sent(client.get(url, {"to": str(other.uuid)}).content.decode()) | {"to": str(other.uuid)}
     make_export("Late one")
     answer = client.post(url, values)
     assert answer.status_code == 409
