@@ -134,9 +134,14 @@ def _to_publishing(run: EnrichmentRun, lease: Lease, name: str, imported: Import
 
 
 def _publish(run: EnrichmentRun, lease: Lease) -> str:
-    """Lead the output table to the run's result; may be repeated by whoever finds the run here (rule S25)."""
+    """Lead the output table to the run's result; may be repeated by whoever finds the run here (rule S25).
+
+    The run stays locked meanwhile: a worker that froze before it, and was replaced, cannot put an older result back.
+    """
     try:
-        tables.publish(run.table_name, run.result_folder)
+        with transaction.atomic():
+            lease.hold(RunState.PUBLISHING)
+            tables.publish(run.table_name, run.result_folder)
     except OSError as error:
         failure = Failure(
             "not_published",
@@ -191,11 +196,7 @@ def _of_portal(run: EnrichmentRun, error: Exception) -> Failure:
             return Failure(error.code, error.cause, WhoActs.EDITOR, error.remedy)
         case SourceChanged():
             return Failure(
-                "source_changed",
-                N_("The file changed while it was read, so nothing of it was kept."),
-                WhoActs.NOBODY,
-                N_("Nothing to do: the run starts over."),
-                retry=True,
+                error.code, error.cause, WhoActs.NOBODY, N_("Nothing to do: the run starts over."), retry=True
             )
     return failures.of_portal(run, error)
 

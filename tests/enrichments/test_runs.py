@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from connections.models import Connection, State
 from connections.operations.pause import pause_connection
-from connections_portal import customer_data
+from connections_portal import customer_data, runs
 from connections_portal.customer_data import Kind
 from connections_portal.errors import FinishingRun
 from connections_portal.models import AuditEntry, Refresh, RefreshStage, RunState, Trigger, User, WhoActs
@@ -149,7 +149,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
 
     monkeypatch.setattr(staging, "stage", changed)
     assert carry(run) == "retry"
-    assert (run.code, run.attempts.get().outcome) == ("source_changed", "failed")
+    assert (run.code, run.attempts.get().outcome) == ("file_changed", "failed")
     assert shown("Scores") is None
     monkeypatch.undo()
     assert carry_again(run) == "warnings"
@@ -280,6 +280,23 @@ def test_publishing_that_was_left_is_finished_by_the_next_one(
     lose_worker(run)
     assert carry(run) == "warnings"
     assert shown("Scores") is not None
+
+
+def test_a_worker_that_wakes_up_late_puts_no_older_result_back(bringing: Bringing) -> None:
+    enrichment = bringing.enrichment()
+    run = bringing.start(enrichment)
+    lease = claimed(run)
+    old = tables.new_folder("Scores", f"run-{run.uuid.hex}-{lease.token.hex[:8]}")
+    lease.write(RunState.RUNNING, state=RunState.PUBLISHING, result_folder=old.name)
+    run.refresh_from_db()
+    # it froze here; somebody else finished the run, and a later one brought something newer
+    lose_worker(run)
+    assert carry(run) == "successful"
+    bringing.put("customer_id,score,channel\nc4,7,web\n")
+    carry(bringing.start(enrichment))
+    with pytest.raises(runs.LeaseLost):
+        execute._publish(run, lease)
+    assert shown("Scores") == {"c4": {"score": 7, "channel": "web"}}
 
 
 def test_deleting_takes_the_table_along(bringing: Bringing, settings: Settings) -> None:
