@@ -141,10 +141,10 @@ class Kind:
     None. Runs under way are canceled first. It returns how many it touched and raises FinishingRun, or OperationError
     for one that is ``unfit``. ``let_go`` takes the connection from the loose ones and returns how many there were.
 
-    ``use`` says what has gone over a connection since a moment, and to whom. ``under_way`` lists the runs that
-    have not ended, by the names of what they are runs of. *Undo* of a withdrawal: ``remember`` gives as
-    JSON, before ``settle_withdrawal`` and with its people, what ``bring_back`` needs inside the transaction that undoes
-    it; it returns how many were changed since and stay as they are. A kind that hangs on no one's right has neither.
+    ``use`` says what has gone over a connection since a moment, and to whom. ``under_way`` lists the runs that have
+    not ended, by the names of what they are runs of. *Undo* of a withdrawal: ``remember`` gives as JSON, before ``settle_withdrawal`` and with its people and choice, what ``bring_back`` needs inside the transaction
+    that undoes it, of those alone that will be settled; that returns how many were changed since and stay as they are.
+    A kind that hangs on no one's right has neither.
     """
 
     key: str
@@ -173,7 +173,7 @@ class Kind:
     let_go: Callable[[Connection, User], int]
     use: Callable[[Connection, datetime], Use]
     under_way: Callable[[Connection], list[Dependent]]
-    remember: Callable[[Connection, Sequence[User]], list[Any]] = lambda connection, losing: []
+    remember: Callable[[Connection, Sequence[User], bool], list[Any]] = lambda *_arguments: []
     bring_back: Callable[[Connection, list[Any], User, datetime], int] = lambda *_arguments: 0
 
 
@@ -251,9 +251,9 @@ def settle_withdrawals(
     return [uuid for kind in kinds() for uuid in kind.settle_withdrawal(connection, losing, keep, actor)]
 
 
-def remember_all(connection: Connection, losing: Sequence[User]) -> dict[str, list[Any]]:
+def remember_all(connection: Connection, losing: Sequence[User], *, keep: bool) -> dict[str, list[Any]]:
     """What ``bring_back_all`` needs, by kind; kinds that remember nothing are absent."""
-    found = {kind.key: kind.remember(connection, losing) for kind in kinds()} if losing else {}
+    found = {kind.key: kind.remember(connection, losing, keep) for kind in kinds()} if losing else {}
     return {key: memory for key, memory in found.items() if memory}
 
 

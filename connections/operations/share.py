@@ -103,7 +103,7 @@ def share_connection(
         if now.withdrawals and impact != now.token:
             raise AccessWithdrawn(now, seen=impact)
         keep = keep or not now.asks
-        memories = dependents.remember_all(locked, losing)
+        memories = dependents.remember_all(locked, losing, keep=keep)
         settled = dependents.settle_withdrawals(locked, losing, keep=keep, actor=actor)
         locked.access, locked.updated_by = access, actor
         locked.version += 1

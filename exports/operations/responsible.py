@@ -67,9 +67,13 @@ def turn_off(exports: QuerySet[Export], *, actor: User) -> list[UUID]:
     return [uuid for _pk, uuid in found]
 
 
-def remember(connection: Connection, losing: Sequence[User]) -> list[list[Any]]:
-    """Before one of the two: what ``bring_back`` needs of the exports that these people answer for, as JSON."""
+def remember(connection: Connection, losing: Sequence[User], keep: bool) -> list[list[Any]]:
+    """Before the first of the two (``keep``) or the second: what ``bring_back`` needs of the exports it changes, as
+    JSON.
+    """
     left = Export.objects.filter(connection=connection, responsible__in=losing).order_by("pk")
+    if not keep:
+        left = left.exclude(schedule__kind=ScheduleKind.MANUAL)
     rows = left.values_list("uuid", "version", "responsible", "schedule__kind")
     return [[uuid.hex, version, person, kind] for uuid, version, person, kind in rows]
 

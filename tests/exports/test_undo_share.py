@@ -17,6 +17,7 @@ from exports.models import Export, ExportSchedule, ScheduleKind
 from exports.operations.edit import Timing
 from exports.operations.rename import rename_export
 from exports.operations.responsible import take_over_export
+from exports.operations.schedule import set_schedule
 from tests.exports.test_undo import token_in, words
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -101,6 +102,19 @@ def test_what_was_changed_since_stays(
     assert "1 item was changed since and stays as it is." in told
     kinds = dict(Export.objects.values_list("name", "schedule__kind"))
     assert kinds == {"Scheduled": "day", "Renamed": "manual"}
+
+
+def test_what_was_left_alone_is_not_changed_by_undo_either(
+    client: Client, connection: Connection, make_export: MakeExport, admin: User
+) -> None:
+    make_export(name="Scheduled", schedule=DAILY)
+    by_hand = make_export(name="By hand")
+    answer = share(client, connection, Access.ADMINISTRATORS, afterwards="off")
+    by_hand.refresh_from_db()
+    set_schedule(export=by_hand, schedule=DAILY, actor=admin)
+    assert client.post(UNDO, {"token": token_in(client.get(answer["Location"]))}).status_code == 303
+    by_hand.refresh_from_db()
+    assert (by_hand.responsible, by_hand.schedule.kind) == (admin, ScheduleKind.DAY)
 
 
 def test_nobody_loses_what_they_have_begun_since(
