@@ -142,8 +142,9 @@ class Kind:
     for one that is ``unfit``. ``let_go`` takes the connection from the loose ones and returns how many there were.
 
     ``use`` says what has gone over a connection since a moment, and to whom. ``under_way`` lists the runs that have
-    not ended, by the names of what they are runs of. *Undo* of a withdrawal: ``remember`` gives as JSON, before ``settle_withdrawal`` and with its people and choice, what ``bring_back`` needs inside the transaction
-    that undoes it, of those alone that will be settled; that returns how many were changed since and stay as they are.
+    not ended, by the names of what they are runs of. *Undo* of a withdrawal: ``remember`` gives as JSON, before
+    ``settle_withdrawal`` and with its people and choice, what ``bring_back`` needs inside the transaction that undoes
+    it, of those alone that will be settled; that returns how many were changed since and stay as they are.
     A kind that hangs on no one's right has neither.
     """
 
