@@ -34,6 +34,20 @@ def follow(name: str) -> Act:
     return act
 
 
+def see_what_uses_it(page: Page, portal: Portal) -> None:
+    """*Remove*, as far as the choices."""
+    follow("Remove")(page, portal)
+    page.get_by_role("button", name="See what's using this connection").click()
+    expect(page.get_by_text("What will happen")).to_be_visible()
+
+
+def move_shown(page: Page, portal: Portal) -> None:
+    """*Move*, with a connection chosen."""
+    follow("Move")(page, portal)
+    page.get_by_label("Move to").select_option(index=1)
+    expect(page.get_by_role("region", name="What will happen")).to_be_visible()
+
+
 # ---- account ----
 
 

@@ -95,6 +95,16 @@ SETTINGS = {
         "admin", CONNECTIONS + "{connection}/", acts.follow("Remove"), over=True
     ),
     "connection-remove-unused": Look("admin", CONNECTIONS + "{unused}/remove/"),
+    "connection-remove-each": Look("admin", CONNECTIONS + "{connection}/remove/?see=1"),
+    "connection-remove-each-dialog": Look(
+        "admin", CONNECTIONS + "{connection}/", acts.see_what_uses_it, over=True
+    ),
+    "connection-remove-import-each": Look("admin", CONNECTIONS + "{source_uuid}/remove/?see=1"),
+    "exports-back-to-removing": Look("admin", EXPORTS + "?connection={connection}&removing=1"),
+    "connection-move": Look("admin", CONNECTIONS + "{connection}/move/"),
+    "connection-move-dialog": Look("admin", CONNECTIONS + "{connection}/", acts.move_shown, over=True),
+    "connections-removed": Look("admin", f"{CONNECTIONS}removed/"),
+    "connection-restore": Look("admin", CONNECTIONS + "removed/{removed}/restore/"),
     "set-up-page": Look("admin", f"{CONNECTIONS}new/sftp/"),
     "set-up-page-errors": Look("admin", f"{CONNECTIONS}new/sftp/", acts.save_errors),
     "set-up-like-another": Look("admin", CONNECTIONS + "new/sftp/?like={connection}"),

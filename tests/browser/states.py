@@ -17,6 +17,7 @@ from django.utils import timezone
 from connections.models import Access, AccessRequest, Connection, State
 from connections.operations.attention import mark_needs_attention
 from connections.operations.pause import pause_connection, withdraw_consent
+from connections.operations.remove import impact_of, remove_connection
 from connections.operations.requests import decline_request, grant_access, request_access
 from connections.operations.stop import stop_everything
 from connections_portal import roles
@@ -110,6 +111,9 @@ def connections(ready: Connection, admin: User) -> dict[str, Any]:
     )
     pause_connection(connection=made["paused"], version=made["paused"].version, actor=admin)
     stop_everything(connection=made["stopped"], actor=admin)
+    gone = make_connection(actor=admin, name="Summer festival 2025")
+    remove_connection(connection=gone, impact=impact_of(gone), actor=admin)
+    removed = {"removed": str(gone.uuid)}
     withdraw_consent(connection=made["withdrawn"], version=made["withdrawn"].version, actor=admin)
     for connection in made.values():
         Connection.objects.filter(pk=connection.pk).update(verification=ready.verification)
@@ -121,7 +125,7 @@ def connections(ready: Connection, admin: User) -> dict[str, Any]:
     Connection.objects.filter(pk=made["unverified"].pk).update(
         state=State.NOT_VERIFIED, verified_at=None, verification=[]
     )
-    return {name: str(connection.uuid) for name, connection in made.items()}
+    return removed | {name: str(connection.uuid) for name, connection in made.items()}
 
 
 def requests(ready: Connection, admin: User, contributor: User) -> dict[str, Any]:

@@ -14,13 +14,7 @@ from django.urls import reverse
 
 from connections import removal_form
 from connections.models import Access, Connection, RemovedConnection, State
-from connections.operations.remove import (
-    Decision,
-    Decisions,
-    InUse,
-    impact_of,
-    remove_connection,
-)
+from connections.operations.remove import Decision, Decisions, InUse, impact_of, remove_connection
 from connections_portal.errors import FinishingRun, OperationError, Stale
 from connections_portal.models import AuditEntry, RunState, User
 from exports.models import (
@@ -90,7 +84,7 @@ def remove(connection: Connection, admin: User, choices: dict[str, Decisions]) -
 def test_first_it_says_how_much_uses_it(client: Client, url: str, three: list[Export]) -> None:
     page = client.get(url, headers=HTMX).content.decode()
     assert "Used by 3 exports" in page
-    assert "See what&#x27;s using this connection" in page or "See what's using this connection" in page
+    assert "See what's using this connection" in page
     assert "Alpha" not in page
     assert 'value="remove"' not in page
     assert "Cancel" in page
@@ -132,10 +126,8 @@ def test_the_sentence_follows_the_choices(
     assert "1 export is removed with its history" in text
     assert "Detach 1, move 1, remove 1, remove" in text
     # without script the same button brings the whole page
-    page = client.post(url, values | {"action": "preview"})
-    assert page.status_code == 200
-    assert "Detach 1, move 1, remove 1, remove" in text_of(page.content.decode())
-    assert Connection.objects.filter(uuid=three[0].connection.uuid).exists()  # type: ignore[union-attr]
+    page = client.post(url, values | {"action": "preview"}).content.decode()
+    assert "Detach 1, move 1, remove 1, remove" in text_of(page)
 
 
 def test_apply_to_all(client: Client, url: str, three: list[Export]) -> None:
@@ -173,12 +165,11 @@ def test_each_is_settled_and_the_connection_is_gone(
     assert ExportSchedule.objects.get(export=alpha).next_at is None
     running.refresh_from_db()
     assert (running.state, running.lease_token) == (RunState.CANCELED, None)
-    before = ExportSchedule.objects.get(export=beta).next_at
+    assert ExportSchedule.objects.get(export=beta).next_at is not None
     beta.refresh_from_db()
     assert (beta.connection, beta.version) == (other, 2)
     # the contributor may not use the other connection: whoever moved it answers for it
     assert beta.responsible == admin
-    assert before is not None
     assert not Export.objects.filter(pk=gamma.pk).exists()
     assert not ExportRun.objects.filter(pk=old.pk).exists()
     assert not ExportItem.objects.filter(export_id=gamma.pk).exists()
