@@ -16,7 +16,7 @@ from connections.models import Consent
 from connections.permissions import can_edit as can_edit_connections
 from connections_portal import refresh, run_words, web
 from connections_portal.errors import NotAllowed, OperationError
-from connections_portal.models import Trigger
+from connections_portal.models import RunState, Trigger
 from connections_portal.web import PortalRequest, role_required
 from exports import responsible, story
 from exports.forms import type_name
@@ -84,7 +84,11 @@ def cancel(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
     except OperationError as refusal:
         messages.error(request, refusal.message)
     else:
-        messages.success(request, _("The run is canceled. Nothing of it appears at the destination."))
+        shown.refresh_from_db()
+        if shown.state == RunState.CANCELED:
+            messages.success(request, _("The run is canceled. Nothing of it appears at the destination."))
+        else:
+            messages.info(request, _("The run had ended already."))
     return web.go_to(request, run_url(shown, export))
 
 

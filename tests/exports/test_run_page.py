@@ -258,6 +258,16 @@ def test_cancel_job_stops_the_run(running: ExportRun, contributor: User, client_
     assert "Attempt 2 was canceled" in page
 
 
+def test_a_run_that_has_ended_is_not_said_to_be_canceled(
+    export: Export, contributor: User, client_of: Clients, make_run: MakeRun
+) -> None:
+    """The files are there: nobody may read that nothing of it appears at the destination."""
+    run = make_run(export, RunState.SUCCESSFUL)
+    page = text(client_of(contributor).post(url("cancel", run), follow=True))
+    assert "The run had ended already." in page
+    assert "The run is canceled." not in page
+
+
 def test_a_run_that_is_finishing_is_not_canceled(
     export: Export, contributor: User, client_of: Clients, make_run: MakeRun
 ) -> None:
