@@ -85,7 +85,7 @@ def test_it_says_what_the_rule_decides(
     assert 0 < sum(decided.values()) < len(decided)
     for person in everybody.values():
         with CaptureQueriesContext(database) as asked:
-            rows = list(access.of_person(person))
+            rows: list[Any] = list(access.of_person(person))
         assert len(asked) == 1
         told = {(person.pk, row.pk): row.why in ALLOWED for row in rows}
         assert told == {pair: may for pair, may in decided.items() if pair[0] == person.pk}, person
@@ -132,7 +132,8 @@ def test_which_one_it_is(
 ) -> None:
     of_person = access.of_person(everybody[who]).get(pk=connections[what].pk)
     of_connection = access.of_connection(connections[what]).get(pk=everybody[who].pk)
-    for row in (of_person, of_connection):
+    both: list[Any] = [of_person, of_connection]
+    for row in both:
         assert (Why(row.why), (row.by_name, row.first_group, row.group_count)) == (why, grants)
 
 

@@ -250,7 +250,8 @@ def test_stopping_or_publishing_whichever_is_first(
     for number in range(6):
         run = make_run(make_export(name=f"Export {number}"), RunState.QUEUED)
         lease = claimed(run)
-        begin, told = threading.Barrier(2), []
+        begin = threading.Barrier(2)
+        told: list[bool] = []
 
         def publish(lease: Any = lease, begin: Any = begin, told: Any = told) -> None:
             try:

@@ -85,10 +85,10 @@ def test_a_person_is_told_first_of_those_they_can_help(
         (outsider, "No connection of their type is shared with you."),
         (viewer, "A contributor or an administrator can add one."),
     ):
-        page = client_of(person).get(LIST)
-        assert "3 exports wait" in words(page)
-        assert reason in words(page)
-        assert "/waiting/" not in page.content.decode()
+        answer = client_of(person).get(LIST)
+        assert "3 exports wait" in words(answer)
+        assert reason in words(answer)
+        assert "/waiting/" not in answer.content.decode()
 
 
 def test_several_types_have_a_dialog_each(detached: list[Export], admin: User, client_of: Clients) -> None:

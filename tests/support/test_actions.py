@@ -165,7 +165,7 @@ def test_a_run_that_is_alive_or_over_is_never_queued_again(
     if state != RunState.QUEUED:  # which has its message
         lose_messages()
         ended = state not in (RunState.RUNNING, RunState.PUBLISHING)
-        stand(run, state, **({"finished_at": timezone.now()} if ended else {}))
+        stand(run, state, finished_at=timezone.now() if ended else None)
     before = type(run).objects.filter(pk=run.pk).values().get()
     with pytest.raises(NotLost):
         OPERATIONS[kind].requeue_lost(run=run, actor=support, reason=REASON)
@@ -184,7 +184,7 @@ def test_a_run_that_is_alive_or_over_is_never_queued_again(
     "state", [RunState.PUBLISHING, RunState.SUCCESSFUL, RunState.FAILED, RunState.CANCELED]
 )
 def test_what_cannot_be_canceled_says_so(state: RunState, run: Any, kind: str, support: User) -> None:
-    stand(run, state, **({} if state == RunState.PUBLISHING else {"finished_at": timezone.now()}))
+    stand(run, state, finished_at=None if state == RunState.PUBLISHING else timezone.now())
     refusal = FinishingRun if state == RunState.PUBLISHING else NotLost
     with pytest.raises(refusal):
         OPERATIONS[kind].cancel_run(run=run, actor=support, reason=REASON)

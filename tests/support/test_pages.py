@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from connections.models import Connection, RemovedConnection
-from connections_portal.models import AuditEntry, User
+from connections_portal.models import AuditEntry, RunState, User
 from tests.support.rows import stand
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +84,7 @@ def test_from_a_run_to_what_it_is_a_run_of_and_the_audit(
     told = page(client, asked)
     assert url(run) in told
     assert url(run.subject) in told
+    assert asked.actor_id is not None
     assert url(User.objects.get(pk=asked.actor_id)) in told
 
 
@@ -107,7 +108,7 @@ def test_where_a_connection_leads_is_on_no_page(client: Client, runs: dict[str, 
         object_uuid=connection.uuid,
         details={"fingerprint": "SHA256:hidden-place", "host": "hidden-place", "deleted": ["hidden-place/x"]},
     )
-    run = stand(runs["exportrun"], "failed", detail="hidden-place said no", options={"x": "hidden-place"})
+    run = stand(runs["exportrun"], RunState.FAILED, detail="hidden-place said no", options={"x": "hidden-place"})
     run.attempts.update(detail="hidden-place said no")
     kept = ("files.example.com", "hidden-place", "visits.csv", connection.target_digest, '"portal"')
     for model in admin_site.site._registry:
