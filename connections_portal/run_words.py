@@ -4,7 +4,7 @@ What a service answered (``detail``) is handed out only where the caller says th
 (rule S12).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,6 +46,26 @@ class Wording:
 
     editor_helps: str
     publishing: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryLine:
+    """One run in the table *History*, with the address of its page."""
+
+    run: Run
+    url: str
+    status: Status
+    started_by: str
+    duration: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """The runs of what is called ``name``; ``sent_label`` is the word for rows that arrived."""
+
+    name: str
+    sent_label: str
+    lines: Sequence[HistoryLine]
 
 
 def of_run(run: Run, now: datetime, wording: Wording) -> Status:
@@ -205,3 +225,16 @@ def run_duration(run: Run, now: datetime) -> str:
 def started_by(run: Run) -> str:
     """The person, or what started the run."""
     return run.started_by_label or run.get_trigger_display()
+
+
+def history_line(
+    run: Any, now: datetime, *, of_run: Callable[[Any, datetime], Status], url: Callable[[Any], str]
+) -> HistoryLine:
+    """How a run is listed; ``of_run`` words its status, ``url`` is its page."""
+    return HistoryLine(
+        run=run,
+        url=url(run),
+        status=of_run(run, now),
+        started_by=started_by(run),
+        duration=run_duration(run, now),
+    )

@@ -20,7 +20,7 @@ from enrichments.models import Enrichment, EnrichmentRun
 from enrichments.permissions import VIEWING_ROLES, may_edit
 from enrichments.status import of_enrichment, state_of
 from enrichments.views.loading import last_run, load
-from enrichments.views.runs import HISTORY, history_lines
+from enrichments.views.runs import HISTORY, history_of
 
 PREVIEW_ROWS = 5
 
@@ -45,7 +45,7 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
         **_by_itself(enrichment),
         "result": result,
         "page_obj": page,
-        "history": history_lines(list(page.object_list)),
+        "history": history_of(enrichment, page.object_list),
         "data_set": data_sets.label_of(enrichment.segment),
         "answers": types.answers(enrichment.type_key, enrichment.options) if may_edit(request.user) else [],
         "table_url": reverse("tables:detail", args=[Kind.TABLE, enrichment.table_name]),
@@ -53,7 +53,7 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
     if result is not None:
         context |= _results(request, enrichment, result)
     target = request.headers.get("HX-Target", "") if web.is_fragment(request) else ""
-    fragment = "enrichments/_chart.html" if target == "enrichment-chart" else "enrichments/_history.html"
+    fragment = "enrichments/_chart.html" if target == "enrichment-chart" else "_run_history.html"
     return web.page_or_fragment(request, "enrichments/detail.html", fragment, context)
 
 

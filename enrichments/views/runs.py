@@ -1,5 +1,6 @@
 """Runs of an enrichment: watch and cancel."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -70,7 +71,7 @@ def cancel(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
             messages.success(request, _("The run is canceled. The output table stays as it was."))
         else:
             messages.info(request, _("The run had ended already."))
-    return web.go_to(request, reverse("enrichments:run", args=[enrichment.uuid, shown.uuid]))
+    return web.go_to(request, _url(shown, enrichment))
 
 
 def _context(request: PortalRequest, enrichment: Enrichment, shown: EnrichmentRun) -> dict[str, Any]:
@@ -96,19 +97,22 @@ def _context(request: PortalRequest, enrichment: Enrichment, shown: EnrichmentRu
             shown, shown.attempts.all(), WORDING, see_detail=sees_connection, now=now
         ),
         "consent": consents.first() if sees_connection else None,
-        "history": history_lines(list(enrichment.runs.exclude(pk=shown.pk)[:HISTORY])),
+        "history": history_of(enrichment, enrichment.runs.exclude(pk=shown.pk)[:HISTORY]),
     }
 
 
-def history_lines(runs: list[EnrichmentRun]) -> list[dict[str, Any]]:
-    """The rows of the table *History*."""
+def history_of(enrichment: Enrichment, runs: Iterable[EnrichmentRun]) -> run_words.History:
+    """The table *History* with these runs."""
     now = timezone.now()
-    return [
-        {
-            "run": run,
-            "status": of_run(run, now),
-            "started_by": run_words.started_by(run),
-            "duration": run_words.run_duration(run, now),
-        }
-        for run in runs
-    ]
+    return run_words.History(
+        name=enrichment.name,
+        sent_label=_("Enriched"),
+        lines=[
+            run_words.history_line(run, now, of_run=of_run, url=lambda run: _url(run, enrichment))
+            for run in runs
+        ],
+    )
+
+
+def _url(run: EnrichmentRun, enrichment: Enrichment) -> str:
+    return reverse("enrichments:run", args=[enrichment.uuid, run.uuid])

@@ -19,7 +19,7 @@ from exports.schedules import describe, next_run
 from exports.sources import label_of
 from exports.status import of_export
 from exports.views.loading import last_run, load
-from exports.views.runs import HISTORY, history_lines
+from exports.views.runs import HISTORY, history_of
 
 
 @require_safe
@@ -34,16 +34,16 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "rights": allowed,
         "run": run,
         "status": of_export(export, run, timezone.now()),
-        "last": history_lines([run])[0] if run else None,
+        "last": history_of(export, [run]).lines[0] if run else None,
         "responsibility": responsibility_for(export, request.user, allowed),
         "press": uuid4(),
         "what_next": "next" in request.GET and allowed.run,
         "page_obj": page,
-        "history": history_lines(list(page.object_list)),
+        "history": history_of(export, page.object_list),
         "next_run": next_run(export, refresh.next_at()),
         **summary(export),
     }
-    return web.page_or_fragment(request, "exports/detail.html", "exports/_history.html", context)
+    return web.page_or_fragment(request, "exports/detail.html", "_run_history.html", context)
 
 
 def summary(export: Export) -> dict[str, Any]:

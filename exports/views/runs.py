@@ -1,5 +1,6 @@
 """Runs of an export: start, watch, cancel."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -120,7 +121,7 @@ def run_context(request: PortalRequest, export: Export, allowed: Rights, shown: 
         "files": story.file_lines(shown, tasks),
         "folder": shown.final_folder if sees_connection else "",
         "consent": agreed(shown) if sees_connection else None,
-        "history": history_lines(history),
+        "history": history_of(export, history),
         "next_run": next_run(export, refresh.next_at()),
         "responsibility": responsible.of_failed_run(shown, export, request.user, allowed),
     }
@@ -131,15 +132,14 @@ def agreed(run: ExportRun) -> Consent | None:
     return Consent.objects.filter(uuid=run.consent_uuid).first() if run.consent_uuid else None
 
 
-def history_lines(runs: list[ExportRun]) -> list[dict[str, Any]]:
-    """The rows of the table *History*."""
+def history_of(export: Export, runs: Iterable[ExportRun]) -> run_words.History:
+    """The table *History* with these runs."""
     now = timezone.now()
-    return [
-        {
-            "run": run,
-            "status": of_run(run, now),
-            "started_by": run_words.started_by(run),
-            "duration": run_words.run_duration(run, now),
-        }
-        for run in runs
-    ]
+    return run_words.History(
+        name=export.name,
+        sent_label=_("Sent"),
+        lines=[
+            run_words.history_line(run, now, of_run=of_run, url=lambda run: run_url(run, export))
+            for run in runs
+        ],
+    )

@@ -181,8 +181,8 @@ def test_another_period_swaps_the_chart_alone(client: Client, scored: Enrichment
     headers = {"HX-Request": "true", "HX-Target": "enrichment-chart"}
     answer: Any = client.get(url, {"days": "30"}, headers=headers)
     assert answer.content.decode().lstrip().startswith('<section class="card" id="enrichment-chart">')
-    answer = client.get(url, {"page": "2"}, headers={"HX-Request": "true", "HX-Target": "enrichment-history"})
-    assert answer.content.decode().lstrip().startswith('<div id="enrichment-history"')
+    answer = client.get(url, {"page": "2"}, headers={"HX-Request": "true", "HX-Target": "run-history"})
+    assert answer.content.decode().lstrip().startswith('<div id="run-history"')
 
 
 # ---- people's data (rule S12)
