@@ -41,7 +41,10 @@ def stop(request: PortalRequest, uuid: UUID) -> HttpResponse:
         else:
             return go_to(request, reverse("connections:stopped", args=[connection.uuid]))
     runs = dependents.under_way(connection)
-    links = [{"label": run.name, "url": run.url, "text": ""} for run in runs[:NAMED]]
+    links = [
+        {"label": run.name, "url": run.url, "text": _("just finishing") if run.finishing else ""}
+        for run in runs[:NAMED]
+    ]
     context = {
         "title": _("Stop everything"),
         "subject": f"{connection.name} · {target_of(connection)}",
@@ -100,6 +103,7 @@ def stopped(request: PortalRequest, uuid: UUID) -> HttpResponse:
     entry = last_stop(connection)
     if entry is None:
         raise Http404
+    finishing = entry.details.get("finishing", [])
     people = who_used(connection, entry.at)
     for person in people:
         if person["person"] == SYSTEM:
@@ -111,8 +115,8 @@ def stopped(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "entry": entry,
         "runs": entry.details["runs"],
         "more_runs": max(0, entry.details["canceled"] - len(entry.details["runs"])),
-        "finishing": entry.details.get("finishing", []),
-        "finishing_now": [run for run in dependents.under_way(connection) if run.finishing],
+        "finishing": finishing,
+        "finishing_now": [run for run in dependents.under_way(connection) if run.finishing and finishing],
         "used": [_listed(kind, connection, request) for kind in dependents.kinds_on(connection)],
         "revoke": to_revoke(connection),
         "people": people,

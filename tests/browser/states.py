@@ -20,7 +20,7 @@ from connections.operations.pause import pause_connection, withdraw_consent
 from connections.operations.remove import impact_of, remove_connection
 from connections.operations.requests import decline_request, grant_access, request_access
 from connections.operations.stop import stop_everything
-from connections_portal import roles
+from connections_portal import audit, roles
 from connections_portal.models import Refresh, RefreshStage, RunState, Trigger, User, WhoActs
 from connections_portal.roles import Role
 from connections_portal.views.errors import unavailable
@@ -110,6 +110,7 @@ def connections(ready: Connection, admin: User) -> dict[str, Any]:
         connection_id=made["needs"].pk, cause="The server refuses this username and password.", code="sign_in"
     )
     pause_connection(connection=made["paused"], version=made["paused"].version, actor=admin)
+    audit.record("secret.used", actor=admin, target=made["stopped"], purpose="run")
     stop_everything(connection=made["stopped"], actor=admin)
     gone = make_connection(actor=admin, name="Summer festival 2025")
     remove_connection(connection=gone, impact=impact_of(gone), actor=admin)

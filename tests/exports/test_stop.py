@@ -140,13 +140,14 @@ def test_a_run_that_is_finishing_does_not_hold_up_the_rest(
     entry = AuditEntry.objects.get(action="connection.stopped")
     assert (entry.details["runs"], entry.details["finishing"]) == (["Other"], ["Last steps"])
     printed = words(client.get(answer["Location"]))
-    assert "Not everything could be stopped Just finishing, and not to be called back: Last steps." in printed
+    assert "Stopped, but for what is just finishing" in printed
+    assert "Just finishing, and not to be called back: Last steps It ends by itself" in printed
     assert "Runs canceled 1 Other Not canceled Last steps" in printed
     # pressed again it leads to the same page; and it tells when the run has ended
     assert client.post(url)["Location"] == answer["Location"]
     assert AuditEntry.objects.filter(action="connection.stopped").count() == 1
     ExportRun.objects.filter(pk=last.pk).update(state=RunState.SUCCESSFUL, lease_token=None)
-    assert "Last steps. It has ended since" in words(client.get(answer["Location"]))
+    assert "Last steps It has ended since" in words(client.get(answer["Location"]))
 
 
 def test_a_run_that_is_finishing_ends_although_everything_is_stopped(
