@@ -75,6 +75,7 @@ class ReadOnlyInline(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 
     can_delete = False
     extra = 0
+    template = "admin/rows.html"
 
 
 class ReadOnlyAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
