@@ -12,6 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from connections_portal.local_times import WEEKDAYS
 from connections_portal.models import AuditEntry, RunState
 from connections_portal.roles import LABELS
 
@@ -239,9 +240,11 @@ def _refresh_scheduled(entry: AuditEntry) -> Wording:
         return _("%(actor)s turned the system refresh off"), {}
     template = {
         "daily": _("%(actor)s set the system refresh to every day at %(times_words)s (%(zone)s)"),
-        "weekly": _("%(actor)s set the system refresh to some weekdays at %(times_words)s (%(zone)s)"),
+        "weekly": _("%(actor)s set the system refresh to every %(days_words)s at %(times_words)s (%(zone)s)"),
     }[kind]
-    return template, {"times_words": listed(times)}
+    days = dict(WEEKDAYS)
+    named = listed([days[day] for day in entry.details.get("weekdays") or []])
+    return template, {"times_words": listed(times), "days_words": named}
 
 
 def _refresh_started(entry: AuditEntry) -> Wording:

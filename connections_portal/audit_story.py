@@ -30,8 +30,8 @@ FOR_ADMINISTRATORS = {
     "target_digest",
     "unread",
 }
-# Details that nobody reads: they tie rows together.
-TECHNICAL = {"account", "draft", "host", "target_digest"}
+# Details that nobody reads: they tie rows together, or are numbers that the sentence has in words.
+TECHNICAL = {"account", "draft", "host", "target_digest", "weekdays"}
 LABELS = {
     "access": gettext_lazy("Who can use it"),
     "active": gettext_lazy("Can sign in"),

@@ -156,6 +156,14 @@ def test_whatever_is_kept_is_escaped_and_no_template(action: str) -> None:
     assert html.count("<a ") == html.count('<a href="/x/?a=1&amp;b=2">') <= 1
 
 
+def test_days_of_the_week_are_named() -> None:
+    given = {"kind": "weekly", "weekdays": [0, 4], "times": ["06:00", "18:00"], "zone": "UTC"}
+    row = entry("refresh.scheduled", label="", details=given)
+    said = "Ana Weber set the system refresh to every Monday and Friday at 06:00 and 18:00 (UTC)"
+    assert describe(row) == said
+    assert "0, 4" not in {line.value for line in details(row, for_administrators=True)}
+
+
 def test_where_a_connection_leads_is_for_administrators() -> None:
     kept = {
         "fingerprint": "SHA256:abc",
