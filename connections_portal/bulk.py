@@ -4,18 +4,20 @@ The check boxes of a list post ``selected`` to one address per command. The firs
 changes nothing; the second post, with ``confirmed``, does it, row by row, under the operation of a single row.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from connections_portal import undo, web
-from connections_portal.errors import OperationError
+from connections_portal.errors import NotAllowed, OperationError
 
 MOST = 200
 NAMED = 5
@@ -36,6 +38,98 @@ class Outcome:
 
     done: list[str] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What a command on several rows says and does. ``why_not`` gives the reason that leaves a row out, or nothing;
+    ``undoing`` the button *Undo* for what was done.
+    """
+
+    title: str
+    sentences: Sequence[str]
+    button: str
+    success: Callable[[int], str]
+    operation: Callable[[Any], object]
+    why_not: Callable[[Any], str] = lambda row: ""
+    undoing: Callable[[], undo.Offer | None] = lambda: None
+    danger: bool = False
+
+
+def answer(
+    request: web.PortalRequest,
+    command: Command,
+    rows: QuerySet[Any],
+    *,
+    unknown: LeftOut,
+    list_url: str,
+    may_change: Callable[[Any], bool] = lambda row: True,
+    form: Any = None,
+    fields: str = "",
+    fill_in: Callable[[Sequence[Any]], None] = lambda rows: None,
+) -> HttpResponse:
+    """Ask about the command on those of ``rows`` that are selected; confirmed, carry it out.
+
+    ``unknown`` is said of what is not there or what ``may_change`` refuses, both alike (rule S13). A command that
+    needs more than *yes* has a ``form``: ``fields`` is its template, ``fill_in`` begins it for the selected rows.
+    """
+    try:
+        kept, left_out = _sort_out(request, command, rows, unknown, may_change)
+    except OperationError as refusal:
+        return refuse(request, title=command.title, error=refusal.message, list_url=list_url)
+    confirmed = is_confirmed(request)
+    if confirmed and (form is None or form.is_valid()):
+        outcome = each(kept, command.operation, Outcome(left_out=left_out))
+        return finish(
+            request,
+            outcome,
+            title=command.title,
+            success=command.success(len(outcome.done)),
+            list_url=list_url,
+            undoing=command.undoing(),
+        )
+    if not confirmed:
+        fill_in(kept)
+    return ask(
+        request,
+        title=command.title,
+        sentences=command.sentences,
+        rows=kept,
+        left_out=left_out,
+        button=command.button,
+        danger=command.danger,
+        list_url=list_url,
+        fields=fields,
+        form=form,
+        status=422 if confirmed else 200,
+    )
+
+
+def _sort_out(
+    request: web.PortalRequest,
+    command: Command,
+    rows: QuerySet[Any],
+    unknown: LeftOut,
+    may_change: Callable[[Any], bool],
+) -> tuple[list[Any], list[LeftOut]]:
+    """The selected rows to which the command applies, and the others. Raises OperationError as ``selected``."""
+    chosen = selected(request)
+    known = {row.uuid: row for row in rows.filter(uuid__in=chosen)}
+    kept: list[Any] = []
+    left_out: list[LeftOut] = []
+    for uuid in chosen:
+        row = known.get(uuid)
+        if row is None or not may_change(row):
+            reason = unknown.reason
+            if is_confirmed(request):
+                web.record_refusal(request, row)
+        else:
+            reason = command.why_not(row)
+        if row is not None and not reason:
+            kept.append(row)
+        else:
+            left_out.append(LeftOut(name=str(row or unknown.name), reason=reason))
+    return kept, left_out
 
 
 def selected(request: HttpRequest, *, key: Callable[[str], Any] = UUID) -> list[Any]:
@@ -154,26 +248,48 @@ def finish(
     return web.trigger(response, listChanged=True) if web.is_fragment(request) else response
 
 
-def undo_each(
-    request: HttpRequest,
-    items: Iterable[undo.Item],
-    names: Mapping[UUID, str],
-    operation: Callable[[undo.Item], object],
+def undo_command(
+    request: web.PortalRequest,
+    action: str,
+    rows: QuerySet[Any],
+    operation: Callable[[undo.Item], Any],
     *,
-    success: Callable[[int], str],
+    one: Callable[[Any], str],
+    several: Callable[[int], str],
     list_url: str,
+    page: Callable[[Any], str],
 ) -> HttpResponse:
-    """*Undo* of a command on several rows, each by itself; ``names`` lacks those that are gone by now."""
+    """*Undo* of ``action`` on what the token says, each of ``rows`` by itself; nothing when it is too late.
+
+    ``operation`` puts one back and returns it; ``one`` and ``several`` say what was done. A single one leads to its
+    ``page`` unless *Undo* was pressed in the list.
+    """
+    try:
+        items = undo.sent(request, action)
+    except OperationError as refusal:
+        return undo.refuse(request, refusal, name="", back=list_url)
+    found = {row.uuid: row for row in rows.filter(uuid__in=[item.uuid for item in items])}
+    if len(items) == 1:
+        row = found.get(items[0].uuid)
+        url = page(row) if row else list_url
+        try:
+            restored = operation(items[0])
+        except NotAllowed as refusal:
+            web.refuse(request, row, refusal.message)
+        except OperationError as refusal:
+            return undo.refuse(request, refusal, name=str(row or ""), back=url)
+        messages.success(request, one(restored))
+        return web.back_to_list(request, list_url, elsewhere=url)
     outcome = Outcome()
     for item in items:
-        name = names.get(item.uuid) or _("Not there any more")
+        name = str(found.get(item.uuid) or _("Not there any more"))
         try:
             operation(item)
         except OperationError as refusal:
             outcome.left_out.append(LeftOut(name=name, reason=refusal.message))
         else:
             outcome.done.append(name)
-    return finish(request, outcome, title=_("Undo"), success=success(len(outcome.done)), list_url=list_url)
+    return finish(request, outcome, title=_("Undo"), success=several(len(outcome.done)), list_url=list_url)
 
 
 def left_out_phrase(number: int) -> str:

@@ -1,8 +1,5 @@
 """Commands on several enrichments: run, activate, deactivate and delete those selected."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
 from django.db.models import Exists, OuterRef
 from django.http import HttpResponse
 from django.urls import reverse
@@ -11,10 +8,10 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from connections.models import State
-from connections_portal import bulk, web
-from connections_portal.errors import OperationError
+from connections_portal import bulk
+from connections_portal.bulk import Command
 from connections_portal.models import ACTIVE_STATES, Trigger
-from connections_portal.undo import Item, Offer
+from connections_portal.undo import Item
 from connections_portal.web import PortalRequest, role_required
 from enrichments.models import Enrichment, EnrichmentRun
 from enrichments.operations.delete import delete_enrichment
@@ -22,22 +19,6 @@ from enrichments.operations.run import enqueue_run
 from enrichments.operations.state import activate, deactivate, to_undo
 from enrichments.permissions import EDITING_ROLES
 from enrichments.views.undo import offer
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """What a bulk command says and does. ``why_not`` gives the reason that leaves one out, or nothing; ``undoing``
-    the button *Undo* for what was done.
-    """
-
-    title: str
-    sentences: Sequence[str]
-    button: str
-    success: Callable[[int], str]
-    operation: Callable[[Enrichment], object]
-    why_not: Callable[[Enrichment], str] = lambda enrichment: ""
-    undoing: Callable[[], Offer | None] = lambda: None
-    danger: bool = False
 
 
 @require_POST
@@ -142,50 +123,11 @@ def _why_not_run(enrichment: Enrichment) -> str:
 
 
 def _answer(request: PortalRequest, command: Command) -> HttpResponse:
-    list_url = reverse("enrichments:mine")
-    try:
-        enrichments, left_out = _chosen(request, command)
-    except OperationError as refusal:
-        return bulk.refuse(request, title=command.title, error=refusal.message, list_url=list_url)
-    if bulk.is_confirmed(request):
-        outcome = bulk.each(enrichments, command.operation, bulk.Outcome(left_out=left_out))
-        success = command.success(len(outcome.done))
-        return bulk.finish(
-            request,
-            outcome,
-            title=command.title,
-            success=success,
-            list_url=list_url,
-            undoing=command.undoing(),
-        )
-    return bulk.ask(
-        request,
-        title=command.title,
-        sentences=command.sentences,
-        rows=enrichments,
-        left_out=left_out,
-        button=command.button,
-        danger=command.danger,
-        list_url=list_url,
-    )
-
-
-def _chosen(request: PortalRequest, command: Command) -> tuple[list[Enrichment], list[bulk.LeftOut]]:
-    """The selected enrichments to which the command applies, and the others. Raises as ``bulk.selected``."""
-    chosen = bulk.selected(request)
     running = EnrichmentRun.objects.filter(enrichment=OuterRef("pk"), state__in=ACTIVE_STATES)
-    rows = Enrichment.objects.select_related("connection").annotate(is_running=Exists(running))
-    known = {e.uuid: e for e in rows.filter(uuid__in=chosen)}
-    kept: list[Enrichment] = []
-    left_out: list[bulk.LeftOut] = []
-    for uuid in chosen:
-        enrichment = known.get(uuid)
-        if enrichment is None:
-            left_out.append(bulk.LeftOut(name=_("Unknown enrichment"), reason=_("It was deleted meanwhile.")))
-            if bulk.is_confirmed(request):
-                web.record_refusal(request)
-        elif reason := command.why_not(enrichment):
-            left_out.append(bulk.LeftOut(name=enrichment.name, reason=reason))
-        else:
-            kept.append(enrichment)
-    return kept, left_out
+    return bulk.answer(
+        request,
+        command,
+        Enrichment.objects.select_related("connection").annotate(is_running=Exists(running)),
+        unknown=bulk.LeftOut(name=_("Unknown enrichment"), reason=_("It was deleted meanwhile.")),
+        list_url=reverse("enrichments:mine"),
+    )

@@ -1,9 +1,8 @@
 """Commands on several exports: run, schedule, detach and remove those selected; *Run all*."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Exists, OuterRef
 from django.http import HttpResponse
@@ -13,10 +12,10 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from connections.models import State
-from connections_portal import bulk, web
-from connections_portal.errors import OperationError
+from connections_portal import bulk
+from connections_portal.bulk import Command
 from connections_portal.models import ACTIVE_STATES, Trigger
-from connections_portal.undo import Item, Offer
+from connections_portal.undo import Item
 from connections_portal.web import PortalRequest, role_required
 from exports.form_schedule import ScheduleForm, stored_schedule
 from exports.models import Export, ExportRun, ScheduleKind
@@ -27,22 +26,6 @@ from exports.operations.run import enqueue_run
 from exports.operations.schedule import set_schedule
 from exports.permissions import EDITING_ROLES, with_edit_right
 from exports.views.undo import offer
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """What a bulk command says and does. ``why_not`` gives the reason that leaves an export out, or nothing;
-    ``undoing`` the button *Undo* for what was done.
-    """
-
-    title: str
-    sentences: Sequence[str]
-    button: str
-    success: Callable[[int], str]
-    operation: Callable[[Export], object]
-    why_not: Callable[[Export], str] = lambda export: ""
-    undoing: Callable[[], Offer | None] = lambda: None
-    danger: bool = False
 
 
 @require_POST
@@ -159,69 +142,26 @@ def why_not_run(export: Export) -> str:
 
 
 def _answer(request: PortalRequest, command: Command, form: ScheduleForm | None = None) -> HttpResponse:
-    list_url = reverse("exports:list")
-    try:
-        exports, left_out = _chosen(request, command)
-    except OperationError as refusal:
-        return bulk.refuse(request, title=command.title, error=refusal.message, list_url=list_url)
-    confirmed = bulk.is_confirmed(request)
-    if confirmed and (form is None or form.is_valid()):
-        outcome = bulk.each(exports, command.operation, bulk.Outcome(left_out=left_out))
-        success = command.success(len(outcome.done))
-        return bulk.finish(
-            request,
-            outcome,
-            title=command.title,
-            success=success,
-            list_url=list_url,
-            undoing=command.undoing(),
-        )
-    if form is not None and not confirmed:
-        _fill_in(form, exports)
-    return bulk.ask(
+    exports = with_edit_right(Export.objects.select_related("connection", "schedule"), request.user)
+    return bulk.answer(
         request,
-        title=command.title,
-        sentences=command.sentences,
-        rows=exports,
-        left_out=left_out,
-        button=command.button,
-        danger=command.danger,
-        list_url=list_url,
-        fields="exports/_schedule_fields.html" if form else "",
+        command,
+        exports.annotate(is_running=is_running()),
+        may_change=lambda export: bool(export.can_edit),
+        unknown=bulk.LeftOut(
+            name=_("Unknown export"), reason=_("You cannot change it, or it was removed meanwhile.")
+        ),
+        list_url=reverse("exports:list"),
         form=form,
-        status=422 if confirmed else 200,
+        fields="exports/_schedule_fields.html" if form else "",
+        fill_in=functools.partial(_fill_in, form),
     )
 
 
-def _chosen(request: PortalRequest, command: Command) -> tuple[list[Export], list[bulk.LeftOut]]:
-    """The selected exports that the person may change and to which the command applies, and the others.
-
-    Unknown and forbidden give the same reason (rule S13). Raises OperationError as ``bulk.selected``.
-    """
-    chosen = bulk.selected(request)
-    exports = with_edit_right(Export.objects.select_related("connection", "schedule"), request.user)
-    known: dict[UUID, Any] = {
-        e.uuid: e for e in exports.annotate(is_running=is_running()).filter(uuid__in=chosen)
-    }
-    kept: list[Export] = []
-    left_out: list[bulk.LeftOut] = []
-    for uuid in chosen:
-        export = known.get(uuid)
-        if export is None or not export.can_edit:
-            reason = _("You cannot change it, or it was removed meanwhile.")
-            if bulk.is_confirmed(request):
-                web.record_refusal(request, export)
-        else:
-            reason = command.why_not(export)
-        if export is not None and not reason:
-            kept.append(export)
-        else:
-            left_out.append(bulk.LeftOut(name=str(export or _("Unknown export")), reason=reason))
-    return kept, left_out
-
-
-def _fill_in(form: ScheduleForm, exports: Sequence[Export]) -> None:
+def _fill_in(form: ScheduleForm | None, exports: Sequence[Export]) -> None:
     """Begin with the schedule that all of them have, if it is the same one."""
+    if form is None:
+        return
     stored: list[dict[str, Any]] = [stored_schedule(export.schedule) for export in exports]
     if stored and all(values == stored[0] for values in stored):
         form.initial.update(stored[0])
