@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from connections.models import Access, Connection
+from connections.operations.remove import impact_of
 from connections_portal.bulk import MOST
 from connections_portal.models import AuditEntry, User
 from exports.models import Export, ExportRun, ScheduleKind
@@ -128,8 +129,11 @@ def test_named_columns_only(exports: tuple[Export, Export], admin: User, client_
 def test_connections_are_removed_by_administrators_alone(
     exports: tuple[Export, Export], role: str, request: pytest.FixtureRequest, client_of: Clients
 ) -> None:
-    chosen = [str(connection.uuid) for connection in Connection.objects.all()]
-    body = {"selected": chosen, "confirmed": "1", "version": [f"{uuid}:1" for uuid in chosen]}
+    body = {
+        "selected": [str(connection.uuid) for connection in Connection.objects.all()],
+        "confirmed": "1",
+        "impact": [f"{connection.uuid}:{impact_of(connection)}" for connection in Connection.objects.all()],
+    }
     answer = client_of(request.getfixturevalue(role)).post("/settings/connections/exports/remove/", body)
     assert answer.status_code == 403
     assert Connection.objects.count() == 2
@@ -139,8 +143,11 @@ def test_a_connection_in_use_stays_whatever_is_posted(
     exports: tuple[Export, Export], admin: User, client_of: Clients
 ) -> None:
     free = make_connection(actor=admin, name="Free")
-    chosen = [str(connection.uuid) for connection in Connection.objects.all()]
-    body = {"selected": chosen, "confirmed": "1", "version": [f"{uuid}:1" for uuid in chosen]}
+    body = {
+        "selected": [str(connection.uuid) for connection in Connection.objects.all()],
+        "confirmed": "1",
+        "impact": [f"{connection.uuid}:{impact_of(connection)}" for connection in Connection.objects.all()],
+    }
     client_of(admin).post("/settings/connections/exports/remove/", body)
     assert not Connection.objects.filter(pk=free.pk).exists()
     assert Connection.objects.count() == 2
