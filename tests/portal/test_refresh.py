@@ -27,6 +27,7 @@ from connections_portal.models import (
 from connections_portal.ticking import tick
 from exports.models import ExportRun, ScheduleKind
 from exports.operations.edit import Timing
+from exports.operations.remove import remove_export
 from tests.exports.test_schedules import utc
 from tests.runs.helpers import Delivery, carry
 
@@ -241,6 +242,25 @@ def test_an_export_that_cannot_run_does_not_stop_the_others(delivery: Delivery, 
     refresh.start(actor=admin, trigger=Trigger.PERSON)
     tick()
     assert [run.export for run in ExportRun.objects.filter(refresh__isnull=False)] == [other]
+
+
+@pytest.mark.both_databases
+def test_what_was_removed_or_waits_for_another_attempt_meanwhile(delivery: Delivery, admin: User) -> None:
+    removed = delivery.export(name="Removed", schedule=SYSTEM)
+    fails = delivery.export(name="Fails for a while", schedule=SYSTEM)
+    begun = refresh.start(actor=admin, trigger=Trigger.PERSON, now=utc(2026, 1, 1, 6))
+    tick(now=utc(2026, 1, 1, 6))
+    run = ExportRun.objects.get(export=fails)
+    ExportRun.objects.filter(pk=run.pk).update(attempt=1)  # queued again after a failure
+    remove_export(export=removed, actor=admin)
+    tick(now=utc(2026, 1, 1, 7))
+    begun.refresh_from_db()
+    assert begun.stage == RefreshStage.EXPORTS, "an item that is tried again has not ended"
+    carry(run)
+    tick(now=utc(2026, 1, 1, 7))
+    begun.refresh_from_db()
+    assert begun.stage == RefreshStage.DONE
+    assert [run.export for run in begun.exportruns.all()] == [fails]
 
 
 # ---- the pages
