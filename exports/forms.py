@@ -202,21 +202,3 @@ def _option_field(option: Field) -> forms.Field:
             **common,
         )
     return forms.CharField(max_length=option.max_length, **common)
-
-
-class AttachForm(forms.Form):
-    """*Add connection* on an export without one: a ready connection of its type."""
-
-    connection = forms.ChoiceField(
-        label=gettext_lazy("Connection for export"),
-        error_messages={
-            "required": gettext_lazy("Choose a connection."),
-            "invalid_choice": gettext_lazy("Choose a connection from the list."),
-        },
-    )
-
-    def __init__(self, data: QueryDict | None = None, *, connections: Sequence[Connection]) -> None:
-        super().__init__(data)
-        field = self.fields["connection"]
-        assert isinstance(field, forms.ChoiceField)
-        field.choices = [("", _("Choose a connection")), *((str(c.uuid), c.name) for c in connections)]

@@ -3,16 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
-from django.http import HttpResponse, QueryDict
+from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
+from connections.attach_form import AttachForm
 from connections.connectors import get as connector_of
-from connections.models import Connection
 from connections_portal import undo, web
 from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import Trigger
@@ -24,24 +22,6 @@ from enrichments.operations.state import activate, deactivate, to_undo
 from enrichments.permissions import EDITING_ROLES
 from enrichments.views.loading import connections_for, load
 from enrichments.views.undo import offer
-
-
-class ConnectionForm(forms.Form):
-    """A ready connection for an enrichment that has none."""
-
-    connection = forms.ChoiceField(
-        label=gettext_lazy("Connection"),
-        error_messages={
-            "required": gettext_lazy("Choose a connection."),
-            "invalid_choice": gettext_lazy("Choose a connection from the list."),
-        },
-    )
-
-    def __init__(self, data: QueryDict | None = None, *, connections: list[Connection]) -> None:
-        super().__init__(data)
-        field = self.fields["connection"]
-        assert isinstance(field, forms.ChoiceField)
-        field.choices = [("", _("Choose a connection")), *((str(c.uuid), c.name) for c in connections)]
 
 
 def connection_name_of(type_key: str) -> str:
@@ -70,14 +50,13 @@ def activate_one(request: PortalRequest, uuid: UUID) -> HttpResponse:
     enrichment = load(uuid)
     offered = connections_for(request.user, enrichment.type_key)
     waits = enrichment.needs_connection and enrichment.connection_id is None
-    form = ConnectionForm(request.POST if request.method == "POST" else None, connections=offered)
+    posted = request.POST if request.method == "POST" else None
+    form = AttachForm(posted, connections=offered, label=_("Connection"))
     error, status = "", 200
     if request.method == "POST":
         status = 422
         if not waits or form.is_valid():
-            chosen = next(
-                (c for c in offered if waits and str(c.uuid) == form.cleaned_data["connection"]), None
-            )
+            chosen = form.chosen() if waits else None
             try:
                 activate(enrichment=enrichment, actor=request.user, connection=chosen)
             except NotAllowed:
@@ -93,7 +72,7 @@ def activate_one(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "form": form,
         "waits": waits,
         "offered": offered,
-        "connection_name": connection_name_of(enrichment.type_key),
+        "connection_type": connection_name_of(enrichment.type_key),
         "title": _("Activate enrichment"),
         "action": reverse("enrichments:activate", args=[enrichment.uuid]),
         "cancel_url": _detail(enrichment),

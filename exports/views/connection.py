@@ -8,12 +8,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from connections.attach_form import AttachForm
 from connections.models import Connection, State
 from connections_portal import refresh, undo, web
 from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import User
 from connections_portal.web import PortalRequest, role_required
-from exports.forms import AttachForm, type_name
+from exports.forms import type_name
 from exports.models import Export
 from exports.operations.connection import attach_connection, detach_connection, to_undo
 from exports.permissions import EDITING_ROLES
@@ -70,12 +71,13 @@ def attach(request: PortalRequest, uuid: UUID) -> HttpResponse:
     """Choose the next connection of an export that has none."""
     export, allowed = load_to_change(request, uuid)
     offered = connections_for(request.user, export.type_key)
-    form = AttachForm(request.POST if request.method == "POST" else None, connections=offered)
+    posted = request.POST if request.method == "POST" else None
+    form = AttachForm(posted, connections=offered, label=_("Connection for export"))
     error, status = "", 200
     if request.method == "POST":
         status = 422
         if form.is_valid():
-            chosen = next(c for c in offered if str(c.uuid) == form.cleaned_data["connection"])
+            chosen = form.chosen()
             try:
                 attach_connection(export=export, connection=chosen, actor=request.user)
             except NotAllowed:
