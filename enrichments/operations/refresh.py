@@ -4,6 +4,7 @@ import datetime as dt
 import logging
 
 from connections.models import State
+from connections.operations.locks import lock_all
 from connections_portal.errors import OperationError
 from connections_portal.models import ACTIVE_STATES, Refresh, RefreshStage, Trigger
 from connections_portal.refresh import Follower
@@ -15,8 +16,9 @@ logger = logging.getLogger(__name__)
 
 def start(refresh: Refresh, now: dt.datetime) -> int:
     """Queue a run of every active enrichment that may run; returns how many were queued."""
-    queued = 0
     active = Enrichment.objects.filter(active=True).exclude(connection__state=State.PAUSED)
+    lock_all(active.values("connection"))
+    queued = 0
     for enrichment in active.order_by("connection_id", "pk"):
         try:
             enqueue_run(enrichment=enrichment, actor=None, trigger=Trigger.REFRESH, refresh=refresh, now=now)

@@ -4,6 +4,7 @@ import datetime as dt
 import logging
 
 from connections.models import State
+from connections.operations.locks import lock_all
 from connections_portal.errors import OperationError
 from connections_portal.models import ACTIVE_STATES, Refresh, RefreshStage, Trigger
 from connections_portal.refresh import Follower
@@ -16,8 +17,10 @@ logger = logging.getLogger(__name__)
 def start(refresh: Refresh, now: dt.datetime) -> int:
     """Queue a run of every export that follows the refresh and may run; returns how many were queued."""
     following = Export.objects.filter(schedule__kind=ScheduleKind.SYSTEM, connection__isnull=False)
+    following = following.exclude(connection__state=State.PAUSED)
+    lock_all(following.values("connection"))
     queued = 0
-    for export in following.exclude(connection__state=State.PAUSED).order_by("connection_id", "pk"):
+    for export in following.order_by("connection_id", "pk"):
         try:
             enqueue_run(export=export, actor=None, trigger=Trigger.REFRESH, refresh=refresh, now=now)
             queued += 1

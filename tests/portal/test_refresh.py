@@ -2,13 +2,10 @@
 
 import datetime as dt
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from django.db import connection as database
-from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -189,45 +186,6 @@ def test_after_a_stop_there_is_one_catch_up(db: None, admin: User) -> None:
     assert tick(now=utc(2026, 1, 9, 7))["refreshes"] == 1
     assert Refresh.objects.get().trigger == Trigger.CATCH_UP
     assert refresh.stored().next_at == utc(2026, 1, 10, 6)
-
-
-@pytest.mark.both_databases
-@pytest.mark.django_db(transaction=True)
-def test_two_machines_begin_one(admin: User) -> None:
-    set_daily(admin, "06:00", now=utc(2026, 1, 1))
-
-    def machine() -> int:
-        try:
-            return refresh.tick(now=utc(2026, 1, 1, 6))["refreshes"]
-        finally:
-            database.close()
-
-    with ThreadPoolExecutor(2) as pool:
-        begun = [future.result(30) for future in [pool.submit(machine), pool.submit(machine)]]
-    assert sorted(begun) == [0, 1]
-    assert Refresh.objects.count() == 1
-
-
-@pytest.mark.both_databases
-@pytest.mark.django_db(transaction=True)
-def test_due_while_somebody_begins_one_by_hand(admin: User) -> None:
-    set_daily(admin, "06:00", now=utc(2026, 1, 1))
-
-    def machine() -> int:
-        try:
-            return refresh.tick(now=utc(2026, 1, 1, 6))["refreshes"]
-        finally:
-            database.close()
-
-    with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic():
-            refresh.start(actor=admin, trigger=Trigger.PERSON, now=utc(2026, 1, 1, 6))
-            ticking = pool.submit(machine)
-            with pytest.raises(TimeoutError):
-                ticking.result(1)  # it waits for the one that is not there yet
-        assert ticking.result(30) == 0
-    assert Refresh.objects.count() == 1
-    assert refresh.stored().next_at == utc(2026, 1, 2, 6), "only moved on"
 
 
 def test_an_export_that_cannot_run_does_not_stop_the_others(delivery: Delivery, admin: User) -> None:
