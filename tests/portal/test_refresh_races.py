@@ -1,4 +1,4 @@
-"""The system refresh and what happens at the same moment: other machines, somebody who begins one, somebody who saves."""
+"""The system refresh and the same moment: other machines, somebody who begins one by hand, somebody who saves."""
 
 from concurrent.futures import ThreadPoolExecutor
 
