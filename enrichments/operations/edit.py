@@ -66,8 +66,10 @@ def create_enrichment(
             audit.record("enrichment.created", actor=actor, target=enrichment, **_facts(enrichment))
             return enrichment
     except IntegrityError:
-        # two people saved the same name, or the same table, at the same moment
-        raise _not_saved(name=_name_taken()) from None
+        # two people saved the same name, or the same table, at the same moment: the other one is seen by now
+        free_name_key(name, except_for=None)
+        free_table_key(table_name)
+        raise
 
 
 def edit_enrichment(

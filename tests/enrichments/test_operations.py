@@ -1,5 +1,6 @@
 """Saving, activating, deactivating and deleting enrichments: what is refused, and what stays true."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ from django.db import IntegrityError
 from connections.models import Connection, State
 from connections_portal.errors import NotAllowed, OperationError, Stale
 from connections_portal.models import AuditEntry, RunState, User
+from connections_portal.names import name_key
 from enrichments.models import Enrichment
+from enrichments.operations import edit
 from enrichments.operations.delete import delete_enrichment
 from enrichments.operations.edit import create_enrichment, edit_enrichment
 from enrichments.operations.state import NeedsConnection, activate, deactivate
@@ -72,6 +75,30 @@ def test_names_and_tables_are_taken_ignoring_case(bringing: Bringing) -> None:
     with pytest.raises(OperationError) as refused:
         bringing.enrichment(name="Other", table_name="sCORES")
     assert list(refused.value.fields) == ["table_name"]
+
+
+@pytest.mark.parametrize(
+    ("more", "field"), [({"name": "Other"}, "table_name"), ({"table_name": "Other"}, "name")]
+)
+def test_what_somebody_took_at_the_same_moment_is_told_at_its_field(
+    bringing: Bringing, more: dict[str, Any], field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first look finds nothing: the other one is not committed yet. The database refuses the second row."""
+    bringing.enrichment()
+    looks = {name: getattr(edit, name) for name in ("free_name_key", "free_table_key")}
+
+    def first_look(name: str, key: Callable[[str], str]) -> Callable[..., str]:
+        def look(text: str, **_more: Any) -> str:
+            monkeypatch.setattr(edit, name, looks[name])
+            return key(text)
+
+        return look
+
+    monkeypatch.setattr(edit, "free_name_key", first_look("free_name_key", name_key))
+    monkeypatch.setattr(edit, "free_table_key", first_look("free_table_key", str.lower))
+    with pytest.raises(OperationError) as refused:
+        bringing.enrichment(**more)
+    assert list(refused.value.fields) == [field]
 
 
 def test_there_are_ten_of_a_type_at_most(bringing: Bringing) -> None:
