@@ -10,7 +10,8 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -27,6 +28,7 @@ MAX_NAME = 60
 KEPT_SECONDS = 3600
 # what is being deleted, and what a run keeps beside its folder while it works
 DELETED, STAGING = ".deleted-", "."
+_NEW_LINK = f".{CURRENT}-"
 
 
 def valid_table_name(text: str) -> str:
@@ -52,6 +54,11 @@ def valid_table_name(text: str) -> str:
     return name
 
 
+def folder_name(run: uuid.UUID, token: uuid.UUID) -> str:
+    """What the folder of the run's attempt is called that has this token."""
+    return f"run-{run.hex}-{token.hex[:8]}"
+
+
 def staging_folder(folder: Path) -> Path:
     """Where the run that writes into ``folder`` keeps what it has not finished; hidden, beside it."""
     return folder.with_name(STAGING + folder.name)
@@ -71,7 +78,7 @@ def publish(table: str, name: str) -> None:
     folder = place / _run_name(name)
     if folder.is_symlink() or not folder.is_dir():
         raise FileNotFoundError(f"no folder {name}")
-    link = place / f".{CURRENT}-{uuid.uuid4().hex[:8]}"
+    link = place / f"{_NEW_LINK}{uuid.uuid4().hex[:8]}"
     link.symlink_to(name)
     try:
         link.replace(place / CURRENT)
@@ -115,10 +122,11 @@ def delete_table(table: str) -> None:
     _remove(away)
 
 
-def tidy_old(*, now: dt.datetime, known: Iterable[str]) -> int:
+def tidy_old(*, now: dt.datetime, known: Iterable[str], kept: Collection[str] = ()) -> int:
     """Delete what no table shows and nobody has written to for an hour; returns how many folders.
 
     That are folders of earlier and of broken-off runs, and tables that none of the ``known`` enrichments writes.
+    ``kept`` are names of runs' folders that somebody still works on, or has yet to publish, however long that takes.
     """
     old = now.timestamp() - KEPT_SECONDS
     tables = {name.casefold() for name in known}
@@ -133,15 +141,30 @@ def tidy_old(*, now: dt.datetime, known: Iterable[str]) -> int:
                 delete_table(place.name)
                 removed += 1
         else:
-            removed += _tidy_runs(place, old)
+            removed += _tidy_runs(place, old, kept)
+            _tidy_links(place, old)
     return removed
 
 
-def _tidy_runs(place: Path, old: float) -> int:
+def _tidy_runs(place: Path, old: float, kept: Collection[str]) -> int:
     # read first: what becomes current meanwhile is younger than an hour
     current = customer_data.current_run(place)
-    runs = [f for f in _folders(place) if f != current and RUN_FOLDER.fullmatch(f.name.removeprefix(STAGING))]
+    runs = [
+        folder
+        for folder in _folders(place)
+        if folder != current
+        and RUN_FOLDER.fullmatch(name := folder.name.removeprefix(STAGING))
+        and name not in kept
+    ]
     return sum(_remove(folder) for folder in runs if _touched(folder) < old)
+
+
+def _tidy_links(place: Path, old: float) -> None:
+    """Delete what a stop left between making the new link and putting it in the place of the old one."""
+    for link in place.glob(f"{_NEW_LINK}*"):
+        with suppress(OSError):
+            if link.is_symlink() and link.lstat().st_mtime < old:
+                link.unlink()
 
 
 def _place(table: str) -> Path:

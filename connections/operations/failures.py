@@ -1,5 +1,6 @@
 """How an attempt of a run failed, in words for everybody and details for administrators."""
 
+import errno
 import logging
 import traceback
 import uuid
@@ -122,5 +123,13 @@ def of_portal(run: Run, error: Exception) -> Failure:
                 WhoActs.ADMINISTRATOR,
                 N_("An administrator looks at the connection."),
                 error.message,
+            )
+        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Failure(
+                "disk_full",
+                N_("There is no room left on the portal's own disk."),
+                WhoActs.OPERATOR,
+                N_("Whoever operates the portal makes room under VAR_DIR."),
+                retry=True,
             )
     return unexpected(run, error)

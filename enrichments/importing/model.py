@@ -30,7 +30,8 @@ MAX_COLUMNS = 500
 PRIMARY_KEY = "c360:PrimaryKey"
 DELIMITERS = (",", ";", "\t", "|")
 
-_IN_QUOTES = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# what nothing closes goes on to the end, so that no place is looked at twice
+_IN_QUOTES = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKETS = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
 
 

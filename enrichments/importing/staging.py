@@ -8,6 +8,7 @@ and empty is null, ``""`` is the empty string.
 import io
 import queue
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -240,7 +241,8 @@ class _Reading:
             if not batch.num_rows:
                 continue
             if columns is None:
-                header = [column[0].as_py() or "" for column in batch.columns]
+                # beyond the known columns the library guesses at what a header is
+                header = ["" if column[0].as_py() is None else str(column[0]) for column in batch.columns]
                 columns = _places(header, wanted) if self._model.has_header else _all(header, wanted)
                 batch = batch.slice(1 if self._model.has_header else 0)
             yield pa.RecordBatch.from_arrays([batch.column(n) for n in columns], schema=self._schema)
@@ -282,9 +284,11 @@ class _Reading:
 def _places(found: list[str], wanted: list[str]) -> list[int]:
     """Where each attribute stands in the file. Raises ImportProblem unless the header names each of them once."""
     header = [name_of(name) for name in found]
-    missing = [name for name in wanted if name not in header]
-    more = [name for name in header if name not in wanted]
-    doubled = sorted({name for name in header if header.count(name) > 1} - set(more))
+    # a header may have hundreds of thousands of names
+    times, known = Counter(header), set(wanted)
+    missing = [name for name in wanted if name not in times]
+    more = [name or _("one without a name") for name in times if name not in known]
+    doubled = [name for name in wanted if times[name] > 1]
     parts = [
         words % {"names": listed(names)}
         for words, names in (

@@ -72,7 +72,7 @@ def _lock_connection(run_id: int) -> None:
 def _attempt(run: EnrichmentRun, lease: Lease) -> str:
     """One attempt from the server's file to the published table."""
     attempts.begin(run, lease)
-    name = f"run-{run.uuid.hex}-{lease.token.hex[:8]}"
+    name = tables.folder_name(run.uuid, lease.token)
     folder = tables.new_folder(run.table_name, name)
     try:
         imported = _bring_in(run, lease, folder)
@@ -195,9 +195,15 @@ def _of_portal(run: EnrichmentRun, error: Exception) -> Failure:
         case ImportProblem():
             return Failure(error.code, error.cause, WhoActs.EDITOR, error.remedy)
         case SourceChanged():
-            return Failure(
-                error.code, error.cause, WhoActs.NOBODY, N_("Nothing to do: the run starts over."), retry=True
+            # also read once no attempt is left
+            remedy = (
+                N_("It is tried again. If it stays, run it while nothing is written there.")
+                if error.code == "customers_changed"
+                else N_(
+                    "It is tried again. Have files written under another name and renamed once they are complete."
+                )
             )
+            return Failure(error.code, error.cause, WhoActs.NOBODY, remedy, retry=True)
     return failures.of_portal(run, error)
 
 

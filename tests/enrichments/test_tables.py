@@ -130,6 +130,26 @@ def test_old_folders_are_tidied_and_what_is_shown_or_being_written_is_kept(resul
     assert growing.exists()
 
 
+def test_what_somebody_has_yet_to_publish_is_kept_however_long_it_takes() -> None:
+    current = write_result("Scores", SCORES)
+    waiting = write_result("Scores", SCORES, publish=False)
+    tables.staging_folder(waiting).mkdir()
+    assert tables.tidy_old(now=later(50), known={"Scores"}, kept={waiting.name, ""}) == 0
+    tables.publish("Scores", waiting.name)
+    assert tables.current_folder("Scores") == waiting
+    assert tidy("Scores") == 2
+    assert not current.exists()
+
+
+def test_a_new_link_that_a_stop_left_goes_after_an_hour(results: Path) -> None:
+    current = write_result("Scores", SCORES)
+    (results / "Scores" / ".current-0a1b2c3d").symlink_to(current.name)
+    for hours, left in ((0.9, 3), (1.1, 2)):
+        tidy("Scores", hours=hours)
+        assert len(list((results / "Scores").iterdir())) == left
+    assert tables.current_folder("Scores") == current
+
+
 def test_a_table_that_no_enrichment_writes_goes_after_an_hour(results: Path) -> None:
     write_result("Scores", SCORES)
     write_result("Others", SCORES)

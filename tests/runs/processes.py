@@ -32,9 +32,8 @@ def connection_key(settings: Settings) -> bytes:
     return key
 
 
-@pytest.fixture
-def environment(connection_key: bytes, delivery: Delivery, settings: Settings) -> dict[str, str]:
-    """What a process needs to be a worker of this portal; its leases are short. May be changed before it is started."""
+def worker_environment(settings: Settings, connection_key: bytes) -> dict[str, str]:
+    """What a process needs to be a worker of this portal; its leases are short."""
     return {
         "PATH": os.environ["PATH"],
         "PORTAL_DEV": "1",
@@ -50,6 +49,12 @@ def environment(connection_key: bytes, delivery: Delivery, settings: Settings) -
         "RUN_BEAT_SECONDS": "1",
         "TICK_SECONDS": "1",
     }
+
+
+@pytest.fixture
+def environment(connection_key: bytes, delivery: Delivery, settings: Settings) -> dict[str, str]:
+    """See ``worker_environment``; may be changed before a process is started."""
+    return worker_environment(settings, connection_key)
 
 
 Processes = Callable[..., subprocess.Popen[bytes]]
