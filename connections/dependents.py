@@ -17,11 +17,15 @@ from connections_portal.models import User
 
 @dataclass(frozen=True)
 class Dependent:
-    """One thing that uses a connection; ``url`` is its own page. ``finishing`` is a run that is publishing."""
+    """One thing that uses a connection; ``url`` is its own page. ``finishing`` is a run that is publishing.
+
+    ``uuid`` is the dependent's, None for a run.
+    """
 
     name: str
     url: str
     finishing: bool = False
+    uuid: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,20 +130,21 @@ class Kind:
     true it goes on and the actor answers for it, with false its schedules are turned off. It returns what it touched.
 
     Guided removal. A dependent either *blocks* (it needs a choice) or is *loose*: it keeps its settings and merely
-    loses the connection. ``icon`` stands before a blocker. ``blocking`` counts those of one connection and lists the
-    first ``most`` by name, with a number of queries that does not depend on how many there are; ``loose`` lists the
-    others. ``lock`` locks every dependent of the connection for the rest of the caller's transaction, in the order of
-    their ids; ``marks`` maps ids of connections to identifier and version of every dependent, blocking or loose, by
-    one query (connections without any are absent). ``choices`` are what is offered for a blocker, the gentlest first.
-    ``unfit`` says, by the id of each connection of the second argument, which cannot move there from the first one, and
-    why not (*Move to* is not offered then); that they are of the same type, ready and open to the actor is seen to
-    elsewhere (``operations.remove.move_targets``).
+    loses the connection. ``icon`` stands before a blocker. ``blocks`` counts, as ``count`` does, those that block.
+    ``blocking`` counts those of one connection and lists the first ``most`` by name, with a number of queries that
+    does not depend on how many there are; ``loose`` lists the others. ``lock`` locks every dependent of the connection
+    for the rest of the caller's transaction, in the order of their ids; ``marks`` maps ids of connections to
+    identifier and version of every dependent, blocking or loose, by one query (connections without any are absent).
+    ``choices`` are what is offered for a blocker, the gentlest first. ``unfit`` says, by the id of each connection of
+    the second argument, which cannot move there from the first one, and why not (*Move to* is not offered then); that
+    they are of the same type, ready and open to the actor is seen to elsewhere (``operations.remove.move_targets``).
 
     The last two run inside the caller's transaction, after ``lock``, by a number of queries that does not depend on
-    how many there are, and write one audit row for each dependent. ``settle`` carries out one choice (its ``key``)
-    for the blockers with these uuids, None for all that still block; the third argument is where they move to, else
-    None. Runs under way are canceled first. It returns how many it touched and raises FinishingRun, or OperationError
-    for one that is ``unfit``. ``let_go`` takes the connection from the loose ones and returns how many there were.
+    how many there are, and write one audit row for each dependent. ``settle`` carries out one choice (its ``key``) for
+    the blockers with these uuids, None for all that still block; the third argument is where they move to, else None.
+    A loose one with one of these uuids moves like a blocker. Runs under way are canceled first. It returns how many it
+    touched and raises FinishingRun, or OperationError for one that is ``unfit``. ``let_go`` takes the connection from
+    the loose ones and returns how many there were.
 
     ``use`` says what has gone over a connection since a moment, and to whom. ``under_way`` lists the runs that have
     not ended, by the names of what they are runs of. *Undo* of a withdrawal: ``remember`` gives as JSON, before
@@ -164,6 +169,7 @@ class Kind:
     withdrawn: Callable[[Connection, Sequence[User]], Withdrawal | None]
     settle_withdrawal: Callable[[Connection, Sequence[User], bool, User], list[UUID]]
     icon: str
+    blocks: Callable[[Iterable[int]], dict[int, int]]
     blocking: Callable[[Connection, User, int], Blockers]
     loose: Callable[[Connection, User], list[Dependent]]
     lock: Callable[[Connection], None]
@@ -205,9 +211,13 @@ def total() -> Expression:
 def used_by(connection_ids: Iterable[int]) -> dict[int, list[str]]:
     """Per connection the phrases of what uses it: ``{7: ["3 exports", "1 enrichment"]}``; unused ones are absent."""
     ids = list(connection_ids)
+    return _phrases((kind, kind.count(ids)) for kind in kinds())
+
+
+def _phrases(counts: Iterable[tuple[Kind, Mapping[int, int]]]) -> dict[int, list[str]]:
     phrases: dict[int, list[str]] = {}
-    for kind in kinds():
-        for connection_id, number in kind.count(ids).items():
+    for kind, numbers in counts:
+        for connection_id, number in numbers.items():
             if number:
                 phrases.setdefault(connection_id, []).append(kind.phrase(number))
     return phrases
@@ -265,7 +275,13 @@ def bring_back_all(
     return sum(kind.bring_back(connection, memories.get(kind.key, []), actor, now) for kind in kinds())
 
 
-def blocked_by(connection: Connection, user: User) -> list[str]:
+def blocked_by(connection: Connection) -> list[str]:
     """The phrases of what stops the removal of the connection: *3 exports*, *1 enrichment*; loose ones do not."""
-    totals = ((kind, kind.blocking(connection, user, 0).total) for kind in kinds())
+    return _phrases((kind, kind.blocks([connection.pk])) for kind in kinds()).get(connection.pk, [])
+
+
+def let_go_of(connections: Iterable[Connection]) -> list[str]:
+    """The phrases of what loses these connections by their removal and does not stop it, all together."""
+    ids = [connection.pk for connection in connections]
+    totals = ((kind, sum(kind.count(ids).values()) - sum(kind.blocks(ids).values())) for kind in kinds())
     return [kind.phrase(number) for kind, number in totals if number]

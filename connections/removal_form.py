@@ -11,7 +11,9 @@ from django.utils.translation import ngettext
 from connections import dependents
 from connections.dependents import Blocker, Choice, Dependent, Kind
 from connections.models import Connection
+from connections.operations.move import losing
 from connections.operations.remove import Decision, Decisions, impact_of, move_targets
+from connections_portal.audit_sentences import named_or_counted
 from connections_portal.models import User
 
 # So many dependents of one kind get a choice each; above that there is one for all of them.
@@ -102,7 +104,7 @@ class RemovalForm:
         self.was_asked = any(name.startswith(("choice-", "rest-")) for name in posted or ())
         found = list(move_targets(connection, user)[: TARGETS + 1])
         self.targets, self.more_targets = found[:TARGETS], len(found) > TARGETS
-        self.names = {target.uuid: target.name for target in self.targets}
+        self.targets_by_uuid = {target.uuid: target for target in self.targets}
         self.sections = [section for kind in dependents.kinds() if (section := self._section(kind))]
 
     def _section(self, kind: Kind) -> Section | None:
@@ -210,10 +212,12 @@ class RemovalForm:
     def sentences(self) -> list[str]:
         """What will happen, in the order of kinds and choices."""
         said = []
+        moved_to = []
         for section in self.sections:
             for decision, number in _numbers(section).items():
-                target = self.names.get(decision.target, "") if decision.target else ""
-                said.append(section.choices[decision.choice].outcome(number, target))
+                target = self.targets_by_uuid.get(decision.target) if decision.target else None
+                said.append(section.choices[decision.choice].outcome(number, target.name if target else ""))
+                moved_to += [target] if target else []
             if number := len(section.loose):
                 words = ngettext(
                     "%(n)d inactive one keeps its settings and waits for another connection.",
@@ -221,7 +225,17 @@ class RemovalForm:
                     number,
                 )
                 said.append(words % {"n": number})
-        return said
+        return said + self._who_loses(moved_to)
+
+    def _who_loses(self, moved_to: Sequence[Connection]) -> list[str]:
+        """*Ana can no longer change what goes on over SFTP US.*"""
+        words = _("%(people)s can no longer change what goes on over %(target)s.")
+        lost = losing(self.connection, moved_to) if moved_to else {}
+        return [
+            words % {"people": named_or_counted(people, []), "target": self.targets_by_uuid[uuid].name}
+            for uuid, people in lost.items()
+            if people
+        ]
 
     def button(self) -> str:
         """The sum, as the words of the button: *Detach 3, deactivate 1, remove*."""

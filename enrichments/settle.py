@@ -53,7 +53,8 @@ def loose(connection: Connection, user: User) -> list[Dependent]:
 
 def dependent(enrichment: Enrichment) -> Dependent:
     """The enrichment by its name and page."""
-    return Dependent(name=enrichment.name, url=reverse("enrichments:detail", args=[enrichment.uuid]))
+    url = reverse("enrichments:detail", args=[enrichment.uuid])
+    return Dependent(name=enrichment.name, url=url, uuid=enrichment.uuid)
 
 
 def _with_last_runs(enrichments: QuerySet[Enrichment]) -> QuerySet[Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from django.db.models import Count, Expression, OuterRef, Subquery
+from django.db.models import Count, Expression, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -13,7 +13,7 @@ from connections.models import Connection
 from connections_portal.models import LEASED_STATES, User
 from enrichments import settle, use
 from enrichments.models import Enrichment, EnrichmentRun
-from enrichments.operations.settle import cancel_all, let_go
+from enrichments.operations.settle import BLOCKS, cancel_all, let_go
 from enrichments.operations.settle import settle as settle_removal
 from enrichments.operations.settle import unfit as unfit_for
 
@@ -22,9 +22,9 @@ def _phrase(number: int) -> str:
     return ngettext("%(number)d enrichment", "%(number)d enrichments", number) % {"number": number}
 
 
-def _count(connection_ids: Iterable[int]) -> dict[int, int]:
+def _count(connection_ids: Iterable[int], which: Q | None = None) -> dict[int, int]:
     rows = (
-        Enrichment.objects.filter(connection__in=list(connection_ids))
+        Enrichment.objects.filter(which or Q(), connection__in=list(connection_ids))
         .order_by()
         .values("connection_id")
         .annotate(number=Count("pk"))
@@ -73,6 +73,7 @@ KIND = Kind(
     withdrawn=lambda connection, losing: None,
     settle_withdrawal=lambda connection, losing, keep, actor: [],
     icon="sparkle",
+    blocks=lambda connection_ids: _count(connection_ids, BLOCKS),
     blocking=settle.blocking,
     loose=settle.loose,
     lock=settle.lock,

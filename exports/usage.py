@@ -50,7 +50,7 @@ def _find(connection: Connection, user: User) -> list[Dependent]:
 
 
 def _dependent(export: Export) -> Dependent:
-    return Dependent(name=export.name, url=reverse("exports:detail", args=[export.uuid]))
+    return Dependent(name=export.name, url=reverse("exports:detail", args=[export.uuid]), uuid=export.uuid)
 
 
 def _list_url(connection: Connection) -> str:
@@ -156,6 +156,7 @@ KIND = Kind(
     withdrawn=_withdrawn,
     settle_withdrawal=_settle_withdrawal,
     icon="arrow_export",
+    blocks=_count,
     blocking=settle.blocking,
     loose=lambda connection, user: [],  # an export runs or is detached: each one blocks
     lock=settle.lock,

@@ -1,6 +1,6 @@
 """*Move* what is built on a connection to another one, without removing anything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -19,11 +19,16 @@ from connections_portal.models import User
 
 @dataclass(frozen=True, kw_only=True)
 class Moving:
-    """What moving means for one kind: how many there are, and why some cannot move (by their uuid)."""
+    """What moving means for one kind: how many there are, and why some cannot move (by their uuid).
+
+    ``loose`` are those among the others that the connection does nothing for at present: inactive enrichments. They
+    move along, so that nothing is left behind that the next removal would take the connection from.
+    """
 
     kind: Kind
     total: int
     unfit: Mapping[UUID, str]
+    loose: int
 
     @property
     def number(self) -> int:
@@ -33,17 +38,23 @@ class Moving:
 
 def plan(connection: Connection, target: Connection, actor: User) -> list[Moving]:
     """What would move to ``target``, kind by kind; the fields of each are checked."""
-    return [
-        Moving(kind=kind, total=total, unfit=kind.unfit(connection, [target])[target.pk])
-        for kind in dependents.kinds()
-        if (total := kind.blocking(connection, actor, 0).total)
-    ]
+    planned = []
+    for kind in dependents.kinds():
+        if total := kind.count([connection.pk]).get(connection.pk, 0):
+            unfit = kind.unfit(connection, [target])[target.pk]
+            loose = [one for one in kind.loose(connection, actor) if one.uuid not in unfit]
+            planned.append(Moving(kind=kind, total=total, unfit=unfit, loose=len(loose)))
+    return planned
 
 
-def losing(connection: Connection, target: Connection) -> Sequence[User]:
-    """Who may use the one connection and not the other: they can no longer change what moves."""
-    can, could = contributors_with(granted(target)), contributors_with(granted(connection))
-    return [person for pk, person in could.items() if pk not in can]
+def losing(connection: Connection, targets: Iterable[Connection]) -> dict[UUID, list[User]]:
+    """By target, who may use the connection and not the target: they can no longer change what moves there."""
+    could = contributors_with(granted(connection))
+    lost = {}
+    for target in targets:
+        can = contributors_with(granted(target))
+        lost[target.uuid] = [person for pk, person in could.items() if pk not in can]
+    return lost
 
 
 def move_dependents(*, connection: Connection, target: Connection, impact: str, actor: User) -> int:
@@ -82,6 +93,6 @@ def _move(planned: Moving, source: Connection, goal: Connection, actor: User) ->
     kind = planned.kind
     choice = next(choice.key for choice in kind.choices() if choice.moves)
     chosen = None
-    if planned.unfit:
+    if planned.unfit or planned.loose:
         chosen = [uuid for uuid, _version in kind.marks([source.pk])[source.pk] if uuid not in planned.unfit]
     return kind.settle(source, chosen, choice, goal, actor)

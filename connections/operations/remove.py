@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import ProtectedError, Q, QuerySet
+from django.db.models import ProtectedError, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -59,13 +59,13 @@ def remove_connection(
     try:
         with transaction.atomic():
             locked, targets = _lock(connection, choices)
-            phrases = dependents.blocked_by(locked, actor)
+            phrases = dependents.blocked_by(locked)
             if phrases and not choices:
                 raise _in_use(locked, phrases)
             if impact != impact_of(locked):
                 raise Stale(_("This has changed since you opened this dialog. Look at it again."))
             settled = _settle(locked, choices, targets, actor)
-            if phrases := dependents.blocked_by(locked, actor):
+            if phrases := dependents.blocked_by(locked):
                 raise _in_use(locked, phrases)
             for kind in dependents.kinds():
                 if number := kind.let_go(locked, actor):
@@ -82,7 +82,7 @@ def remove_connection(
             actor=actor,
             target=connection,
             refused=True,
-            used_by=dependents.blocked_by(connection, actor),
+            used_by=dependents.blocked_by(connection),
         )
         raise in_use from None
 

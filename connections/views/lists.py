@@ -111,12 +111,12 @@ def target_of(connection: Connection) -> str:
     return connector.target_label(connection.settings) if connector else ""
 
 
-def uses_of(connections: list[Connection]) -> dict[int, list[dict[str, str]]]:
-    """Per connection what uses it: a phrase and the list it leads to, for each kind."""
+def uses_of(connections: list[Connection], *, blocking: bool = False) -> dict[int, list[dict[str, str]]]:
+    """Per connection what uses it, or only what blocks its removal: for each kind a phrase and the list it is in."""
     ids = [connection.pk for connection in connections]
     used: dict[int, list[dict[str, str]]] = {}
     for kind in dependents.kinds():
-        counts = kind.count(ids)
+        counts = kind.blocks(ids) if blocking else kind.count(ids)
         for connection in connections:
             if number := counts.get(connection.pk, 0):
                 entry = {"phrase": kind.phrase(number), "url": kind.list_url(connection)}

@@ -85,7 +85,7 @@ def _context(connection: Connection, target: Connection | None, user: User) -> d
     plans = plan(connection, target, user) if target else []
     return {
         "connection": connection,
-        "used": dependents.blocked_by(connection, user),
+        "used": dependents.used_by([connection.pk]).get(connection.pk, []),
         "targets": list(move_targets(connection, user)),
         "target": target,
         "impact": impact,
@@ -101,11 +101,18 @@ def _sentences(connection: Connection, target: Connection, plans: list[Moving]) 
     said = []
     for planned in plans:
         choice = next(choice for choice in planned.kind.choices() if choice.moves)
-        if planned.number:
-            said.append(choice.outcome(planned.number, target.name))
+        if number := planned.number - planned.loose:
+            said.append(choice.outcome(number, target.name))
+        if planned.loose:
+            words = ngettext(
+                "%(n)d inactive one moves along and stays inactive.",
+                "%(n)d inactive ones move along and stay inactive.",
+                planned.loose,
+            )
+            said.append(words % {"n": planned.loose})
     if said:
         said.append(_("Runs under way are canceled; schedules stay."))
-    if said and (people := losing(connection, target)):
+    if said and (people := losing(connection, [target])[target.uuid]):
         said.append(_("%(people)s can no longer change them.") % {"people": named_or_counted(people, [])})
     return said
 
@@ -116,11 +123,10 @@ def _stays(connection: Connection, plans: list[Moving], user: User) -> list[dict
     for planned in plans:
         if not planned.unfit:
             continue
-        blockers = planned.kind.blocking(connection, user, planned.total)
         listed = [
-            {"name": item.name, "url": item.url, "why": planned.unfit[item.uuid]}
-            for item in blockers.items
-            if item.uuid in planned.unfit
+            {"name": one.name, "url": one.url, "why": planned.unfit[one.uuid]}
+            for one in planned.kind.find(connection, user)
+            if one.uuid and one.uuid in planned.unfit
         ]
         found += listed[:NAMED]
         if len(planned.unfit) > NAMED:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
-from connections import connectors, listing
+from connections import connectors, dependents, listing
 from connections.models import Connection
 from connections.operations.remove import (
     KEPT_FOR,
@@ -151,13 +151,7 @@ def remove_several(request: PortalRequest, tab: str) -> HttpResponse:
     return bulk.ask(
         request,
         title=title,
-        sentences=[
-            ngettext(
-                "Nothing uses it. Its stored secrets are deleted too; the record of who agreed to what stays.",
-                "Nothing uses them. Their stored secrets are deleted too; the record of who agreed to what stays.",
-                len(free),
-            ),
-        ],
+        sentences=_sentences(free),
         rows=free,
         left_out=list(left_out.values()),
         button=_("Remove"),
@@ -166,6 +160,20 @@ def remove_several(request: PortalRequest, tab: str) -> HttpResponse:
         fields="connections/_impacts.html",
         impacts=[(connection.uuid, tokens[connection.pk]) for connection in free],
     )
+
+
+def _sentences(free: list[Connection]) -> list[str]:
+    """What becomes of connections that nothing blocks, and of the inactive ones that merely lose them."""
+    secrets = ngettext(
+        "Its stored secrets are deleted too; the record of who agreed to what stays.",
+        "Their stored secrets are deleted too; the record of who agreed to what stays.",
+        len(free),
+    )
+    if inactive := dependents.let_go_of(free):
+        words = _("Inactive, keeps its settings and merely loses the connection: %(what)s.")
+        return [words % {"what": ", ".join(inactive)}, secrets]
+    unused = ngettext("Nothing uses it.", "Nothing uses them.", len(free))
+    return [f"{unused} {secrets}"]
 
 
 def _selected(request: PortalRequest) -> list[Connection]:
@@ -184,8 +192,8 @@ def _impacts(request: PortalRequest) -> dict[str, str]:
 
 
 def _in_use(connections: list[Connection]) -> dict[int, bulk.LeftOut]:
-    """By id those that something uses, and the dialog in which that is settled."""
-    used = uses_of(connections)
+    """By id those whose removal something blocks, and the list of that."""
+    used = uses_of(connections, blocking=True)
     return {
         connection.pk: bulk.LeftOut(
             name=connection.name,

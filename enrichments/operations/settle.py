@@ -38,12 +38,14 @@ def settle(
 ) -> int:
     """Delete, deactivate or move the active enrichments on ``connection`` with these uuids (None: all); how many.
 
-    Runs under way are canceled. Raises FinishingRun while one of them is publishing, and OperationError for one
-    that cannot move to ``target``.
+    Inactive ones with these uuids move too, and stay inactive. Runs under way are canceled. Raises FinishingRun while
+    one of them is publishing, and OperationError for one that cannot move to ``target``.
     """
-    enrichments = Enrichment.objects.filter(BLOCKS, connection=connection)
+    enrichments = Enrichment.objects.filter(connection=connection)
     if chosen is not None:
         enrichments = enrichments.filter(uuid__in=chosen)
+    if chosen is None or choice != MOVE:
+        enrichments = enrichments.filter(BLOCKS)
     found = list(enrichments.order_by("name_key").only("uuid", "name", "type_key", "options", "table_name"))
     if not found:
         return 0

@@ -124,6 +124,7 @@ def test_the_sentence_follows_the_choices(
     assert answer.content.decode().lstrip().startswith('<div class="stack" id="removal-outcome">')
     assert f"1 export goes on over {other.name}." in text
     assert "1 export is removed with its history" in text
+    assert f"Ana Weber can no longer change what goes on over {other.name}." in text
     assert "Detach 1, move 1, remove 1, remove" in text
     # without script the same button brings the whole page
     page = client.post(url, values | {"action": "preview"}).content.decode()

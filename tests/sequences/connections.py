@@ -203,7 +203,7 @@ class Connections:
         source, target = (Connection.objects.get(uuid=key) for key in (uuid, goal))
         told, other = self.model.connections[uuid], self.model.connections[goal]
         exports = [export for export, on in self.model.exports.items() if on == uuid]
-        enrichments = [key for key, (on, active) in self.model.enrichments.items() if on == uuid and active]
+        enrichments = {key: act for key, (on, act) in self.model.enrichments.items() if on == uuid}
         fits = uuid != goal and other.ready and told.type_key == other.type_key
         allowed = fits and bool(exports or enrichments)
         with refused_unless(allowed):
@@ -212,4 +212,4 @@ class Connections:
             )
         if allowed:
             self.model.exports |= dict.fromkeys(exports, goal)
-            self.model.enrichments |= dict.fromkeys(enrichments, (goal, True))
+            self.model.enrichments |= {key: (goal, active) for key, active in enrichments.items()}
