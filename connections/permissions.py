@@ -8,7 +8,7 @@ Nobody else has any right. An administrator needs no grant; a former contributor
 
 from typing import TYPE_CHECKING
 
-from guardian.shortcuts import get_objects_for_user
+from django.db.models import Q
 
 from connections import connectors
 from connections_portal import roles
@@ -53,4 +53,16 @@ def usable_connections(connections: "ConnectionQuerySet", user: User, direction:
         return connections.none()
     if direction == "enrichment":
         return connections
-    return get_objects_for_user(user, USE, connections, accept_global_perms=False)  # type: ignore[return-value]
+    return connections.filter(_granted_to(user))
+
+
+def _granted_to(user: User) -> Q:
+    """The connections on which the person, or a group of theirs, holds a grant.
+
+    Asked of guardian's tables directly: what ``get_objects_for_user`` asks finds the same and takes twice as long.
+    """
+    from connections.models import ConnectionGroupObjectPermission, ConnectionUserObjectPermission
+
+    own = ConnectionUserObjectPermission.objects.filter(permission__codename=USE, user=user)
+    groups = ConnectionGroupObjectPermission.objects.filter(permission__codename=USE, group__user=user)
+    return Q(pk__in=own.values("content_object")) | Q(pk__in=groups.values("content_object"))

@@ -12,7 +12,7 @@ The rule is written once, as a condition of the database, so that lists, pages a
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from django.db.models import BooleanField, Case, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
 from django.utils.translation import gettext as _
 
 from connections.models import Connection
@@ -63,15 +63,12 @@ def with_edit_right(exports: QuerySet[Export], user: User) -> QuerySet[Export]:
         return exports.annotate(can_edit=Value(True))
     if not roles.is_contributor(user):
         return exports.annotate(can_edit=Value(False))
-    usable = Connection.objects.usable_by(user)
+    usable = Connection.objects.usable_by(user).order_by()
     return exports.annotate(
         can_edit=Case(
-            When(
-                Q(connection__isnull=False) & Exists(usable.filter(pk=OuterRef("connection_id"))), then=True
-            ),
-            When(
-                Q(connection__isnull=True) & Exists(usable.filter(type_key=OuterRef("type_key"))), then=True
-            ),
+            # neither asks anything of the export, so that the database finds out once for all of them
+            When(connection__in=usable.values("pk"), then=True),
+            When(connection__isnull=True, type_key__in=usable.values("type_key"), then=True),
             default=False,
             output_field=BooleanField(),
         )

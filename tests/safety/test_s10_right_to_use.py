@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
+from guardian.shortcuts import get_objects_for_user
 
 from connections.models import Access, Connection, State
 from connections.permissions import can_use
@@ -58,6 +59,28 @@ def test_a_grant_is_for_one_connection(connection: Connection, admin: User, cont
     set_grants(connection, Access.SPECIFIC, [contributor], [])
     assert list(Connection.objects.usable_by(contributor)) == [connection]
     assert not can_use(contributor, other)
+
+
+def test_the_right_is_what_guardian_says(admin: User, contributor: User) -> None:
+    crew, strangers = (Group.objects.create(name=name) for name in ("Crew", "Strangers"))
+    contributor.groups.add(crew)
+    other = make_person("other", Role.CONTRIBUTOR)
+    for number, (access, people, groups) in enumerate(
+        (
+            (Access.SPECIFIC, [contributor], []),
+            (Access.SPECIFIC, [contributor, other], [crew]),
+            (Access.SPECIFIC, [other], []),
+            (Access.SPECIFIC, [], [crew, strangers]),
+            (Access.SPECIFIC, [], [strangers]),
+            (Access.CONTRIBUTORS, [], []),
+            (Access.ADMINISTRATORS, [], []),
+        )
+    ):
+        set_grants(make_connection(actor=admin, name=f"Connection {number}"), access, people, groups)
+    for person, number in ((contributor, 4), (other, 3)):
+        asked = get_objects_for_user(person, "use_connection", Connection, accept_global_perms=False)
+        assert list(Connection.objects.usable_by(person)) == list(asked)
+        assert len(asked) == number
 
 
 def test_enrichments_need_no_grant_and_open_nothing_for_exports(
