@@ -12,8 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from connections import connectors
-from connections.connectors import CONNECTORS
+from connections.connectors import CONNECTORS, type_name
 from connections.connectors.base import Connector
 from connections.models import AccessRequest, Connection, State
 from connections.sharing import grantable_people
@@ -46,12 +45,6 @@ STATUS_KINDS = {
 def askable() -> list[type[Connector]]:
     """The types that a contributor may ask for: those that data can go out to."""
     return [connector for connector in CONNECTORS if connector.direction in ("export", "both")]
-
-
-def type_name(type_key: str) -> str:
-    """What connections of this type are called; the key itself for a type that is no longer built in."""
-    connector = connectors.get(type_key)
-    return _(connector.connection_name) if connector else type_key
 
 
 def of_person(user: User) -> QuerySet[AccessRequest]:

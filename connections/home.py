@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from connections import connectors
-from connections.access_requests import decision, of_person, open_requests, type_name
+from connections.access_requests import decision, of_person, open_requests
+from connections.connectors import type_name
 from connections.models import Access, AccessRequest, Connection, State
 from connections.permissions import can_edit
 from connections_portal import roles

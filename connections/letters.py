@@ -5,7 +5,7 @@ from uuid import UUID
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from connections.access_requests import type_name
+from connections.connectors import type_name
 from connections.models import AccessRequest
 from connections_portal import roles
 from connections_portal.mail import Letter

@@ -9,6 +9,7 @@ from django.utils.translation import gettext, gettext_lazy
 from django.utils.translation import gettext as _
 
 from connections import connectors
+from connections.connectors import type_name
 from connections.connectors.base import Field
 from connections.models import Connection, State
 from connections_portal.names import clean_name
@@ -177,12 +178,6 @@ class ExportForm(ScheduleForm):
             if error := form_items.fields_error(name, self.sources, self.ticked(name)):
                 self.add_error(name, error)
         return self.cleaned_data
-
-
-def type_name(type_key: str) -> str:
-    """What connections of this type are called; the key itself for a type that is no longer built in."""
-    connector = connectors.get(type_key)
-    return gettext(connector.connection_name) if connector else type_key
 
 
 def _option_field(option: Field) -> forms.Field:

@@ -31,14 +31,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from connections.connectors import CONNECTORS, keys_for
+from connections.connectors import CONNECTORS, keys_for, type_name
 from connections.models import State
 from connections.permissions import can_edit as can_edit_connections
 from connections_portal import refresh, roles
 from connections_portal.models import ACTIVE_STATES, RunState, User
 from connections_portal.names import name_key, search_words
 from connections_portal.run_words import Status
-from exports.forms import type_name
 from exports.models import Export, ExportItem, ExportRun, ItemKind, ScheduleKind
 from exports.permissions import Rights, rights, with_edit_right
 from exports.schedules import describe, next_run

@@ -12,7 +12,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from connections.access_requests import askable, decision, fitting, may_be_granted, type_name
+from connections.access_requests import askable, decision, fitting, may_be_granted
+from connections.connectors import type_name
 from connections.models import Access, AccessRequest, Connection
 from connections.operations.share import share_connection
 from connections.permissions import can_edit, can_use

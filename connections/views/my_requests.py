@@ -10,7 +10,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from connections.access_requests import STATUS_KINDS, decision, of_person, type_name
+from connections.access_requests import STATUS_KINDS, decision, of_person
+from connections.connectors import type_name
 from connections.models import AccessRequest
 from connections.operations.requests import AlreadyAnswered, request_access, withdraw_request
 from connections.request_forms import AskForm

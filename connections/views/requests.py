@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from connections import access_requests
-from connections.access_requests import FILTERS, fitting, may_be_granted, type_name
+from connections.access_requests import FILTERS, fitting, may_be_granted
+from connections.connectors import type_name
 from connections.models import AccessRequest, Connection
 from connections.operations.requests import AlreadyAnswered, decline_request, grant_access
 from connections.request_forms import DeclineForm, GrantForm

@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from connections import connectors
 from connections.attach_form import AttachForm
-from connections.connectors import get as connector_of
 from connections_portal import undo, web
 from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import Trigger
@@ -22,12 +22,6 @@ from enrichments.operations.state import activate, deactivate, to_undo
 from enrichments.permissions import EDITING_ROLES
 from enrichments.views.loading import connections_for, load
 from enrichments.views.undo import offer
-
-
-def connection_name_of(type_key: str) -> str:
-    """What connections of this type are called."""
-    connector = connector_of(type_key)
-    return connector.connection_name if connector else type_key
 
 
 @require_POST
@@ -72,7 +66,7 @@ def activate_one(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "form": form,
         "waits": waits,
         "offered": offered,
-        "connection_type": connection_name_of(enrichment.type_key),
+        "connection_type": connectors.type_name(enrichment.type_key),
         "title": _("Activate enrichment"),
         "action": reverse("enrichments:activate", args=[enrichment.uuid]),
         "cancel_url": _detail(enrichment),

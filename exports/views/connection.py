@@ -9,12 +9,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from connections.attach_form import AttachForm
+from connections.connectors import type_name
 from connections.models import Connection, State
 from connections_portal import refresh, undo, web
 from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import User
 from connections_portal.web import PortalRequest, role_required
-from exports.forms import type_name
 from exports.models import Export
 from exports.operations.connection import attach_connection, detach_connection, to_undo
 from exports.permissions import EDITING_ROLES

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from connections import connectors
-from connections.connectors import CONNECTORS
+from connections.connectors import CONNECTORS, type_name
 from connections.models import Connection
 from connections.permissions import can_edit as can_edit_connections
 from connections.views.flow import CHOSEN, RETURN_TO
@@ -18,7 +18,7 @@ from connections_portal import web
 from connections_portal.errors import NotAllowed, OperationError, Stale
 from connections_portal.models import Trigger
 from connections_portal.web import PortalRequest, role_required
-from exports.forms import ExportForm, stored, type_name, typed
+from exports.forms import ExportForm, stored, typed
 from exports.models import Export
 from exports.operations.edit import Item, Timing, create_export, edit_export
 from exports.operations.run import enqueue_run

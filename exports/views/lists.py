@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from connections.connectors import keys_for
+from connections.connectors import keys_for, type_name
 from connections.models import Connection, State
 from connections.waiting import Banner
 from connections_portal import roles, web
@@ -17,7 +17,6 @@ from connections_portal.models import User
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, role_required
 from exports import listing
-from exports.forms import type_name
 from exports.permissions import VIEWING_ROLES, may_create
 from exports.status import FILTERS
 from exports.waiting import banner_for

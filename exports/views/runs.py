@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseStopPolling
 
+from connections.connectors import type_name
 from connections.models import Consent
 from connections.permissions import can_edit as can_edit_connections
 from connections_portal import refresh, run_words, web
@@ -20,7 +21,6 @@ from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import RunState, Trigger
 from connections_portal.web import PortalRequest, role_required
 from exports import responsible, story
-from exports.forms import type_name
 from exports.models import Export, ExportRun
 from exports.operations.run import cancel_run, enqueue_run
 from exports.permissions import EDITING_ROLES, VIEWING_ROLES, Rights

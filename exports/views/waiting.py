@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
+from connections.connectors import type_name
 from connections.views.waiting import Waiting, attach_all, choose_type
 from connections_portal import bulk
 from connections_portal.web import PortalRequest, role_required
-from exports.forms import type_name
 from exports.models import Export
 from exports.operations.connection import attach_connection
 from exports.permissions import EDITING_ROLES
