@@ -209,6 +209,19 @@ def test_the_refresh_needs_the_right_of_the_responsible_person(bringing: Bringin
     assert "responsible" in run.cause
 
 
+@pytest.mark.parametrize("loses", ["starter", "responsible"])
+def test_a_retry_needs_the_right_of_the_responsible_person_alone(
+    bringing: Bringing, contributor: User, outsider: User, loses: str
+) -> None:
+    run = bringing.start(bringing.enrichment(actor=contributor), actor=outsider)
+    bringing.box.faults.cut_reading_after = 0
+    assert carry(run) == "retry"
+    bringing.box.faults.cut_reading_after = None
+    assign(user=outsider if loses == "starter" else contributor, role=Role.VIEWER)
+    assert carry_again(run) == ("warnings" if loses == "starter" else "refused")
+    assert run.code == ("" if loses == "starter" else "no_right")
+
+
 def test_a_paused_connection_cancels_and_refuses(bringing: Bringing) -> None:
     enrichment = bringing.enrichment()
     run = bringing.start(enrichment)
