@@ -135,7 +135,7 @@ def _ordered(connections: QuerySet[Connection], sort: str) -> QuerySet[Connectio
     descending, key = sort.startswith("-"), sort.removeprefix("-")
     columns: dict[str, Callable[[], F | Expression]] = {
         "name": lambda: F("name_key"),
-        "type": _shown_type,
+        "type": shown_type,
         "status": _pressing,
         "created": lambda: F("created_at"),
         "access": _reach,
@@ -145,7 +145,8 @@ def _ordered(connections: QuerySet[Connection], sort: str) -> QuerySet[Connectio
     return connections.order_by(column.desc() if descending else column.asc(), "name_key", "pk")
 
 
-def _shown_type() -> Expression:
+def shown_type() -> Expression:
+    """The name of a connection's type as a column to order by; its key for a type that is gone."""
     return Case(
         *(When(type_key=c.key, then=Value(c.connection_name)) for c in CONNECTORS),
         default=F("type_key"),

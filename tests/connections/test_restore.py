@@ -1,6 +1,7 @@
 """*Restore* a removed connection: what comes back, under which name, and how it is used again."""
 
 import datetime as dt
+import re
 from collections.abc import Callable
 
 import pytest
@@ -70,9 +71,11 @@ def test_from_the_list_it_comes_back_paused(
     assert not RemovedConnection.objects.exists()
     assert AuditEntry.objects.get(action="connection.restored").object_uuid == kept.uuid
     assert "Nothing to restore" in client.get(LIST).content.decode()
-    # a second window still shows the dialog
-    assert client.post(url, {"name": kept.name}, headers=headers).status_code == 404
-    assert client.get(there).status_code == 200
+    # a second window still shows the dialog, or the button is pressed once more
+    again = client.post(url, {"name": kept.name}, headers=headers)
+    assert (again["HX-Redirect"] if headers else again["Location"]) == there
+    assert f"{kept.name} was restored meanwhile." in client.get(there).content.decode()
+    assert AuditEntry.objects.filter(action="connection.restored").count() == 1
 
 
 def test_the_lists_lead_there(client: Client, admin: User) -> None:
@@ -83,6 +86,25 @@ def test_the_lists_lead_there(client: Client, admin: User) -> None:
         page = client.get(reverse(f"connections:{tab}")).content.decode()
         assert f'href="{LIST}"' in page
         assert "Removed (1)" in page
+
+
+def test_the_list_is_sorted_by_any_column(client: Client, admin: User) -> None:
+    settings = {"auth_method": "password", "username": "portal", "hostname": "files.example.com"}
+    removed(make_connection(actor=admin, name="beta"), admin)
+    removed(make_connection(actor=admin, name="Alpha"), admin)
+    removed(
+        make_connection(actor=admin, name="Gamma", type_key="sftp_custom_import", settings=settings), admin
+    )
+
+    def listed(sort: str) -> str:
+        page = client.get(LIST, {"sort": sort}, headers={"HX-Request": "true"}).content.decode()
+        assert "<html" not in page
+        return "".join(re.findall(r'<span class="name clip-2">(\w)', page))
+
+    assert [listed(sort) for sort in ("", "nonsense", "-removed", "removed")] == ["GAb", "GAb", "GAb", "bAG"]
+    assert [listed(sort) for sort in ("name", "-name")] == ["AbG", "GbA"]
+    assert [listed(sort) for sort in ("type", "-type")] == ["AbG", "GAb"]
+    assert [listed(sort) for sort in ("until", "-until")] == ["bAG", "GAb"]
 
 
 def test_a_name_that_was_taken_meanwhile(client: Client, kept: RemovedConnection, admin: User) -> None:
