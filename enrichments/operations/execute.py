@@ -73,19 +73,42 @@ def _attempt(run: EnrichmentRun, lease: Lease) -> str:
     """One attempt from the server's file to the published table."""
     attempts.begin(run, lease)
     name = tables.folder_name(run.uuid, lease.token)
-    folder = tables.new_folder(run.table_name, name)
+    folder = None
     try:
+        folder = _new_folder(run.table_name, name)
         imported = _bring_in(run, lease, folder)
         _to_publishing(run, lease, name, imported)
     except Failed as failed:
-        tables.discard(folder)
+        if folder:
+            tables.discard(folder)
         return attempts.fail(
             run, lease, failed.failure, connection_id=run.enrichment.connection_id, carrier=CARRIER
         )
     except LeaseLost:
-        tables.discard(folder)
+        if folder:
+            tables.discard(folder)
         raise
     return _publish(run, lease)
+
+
+def _new_folder(table: str, name: str) -> Path:
+    try:
+        return tables.new_folder(table, name)
+    except OSError as error:
+        cause = N_("The folder of the output table cannot be written to.")
+        raise Failed(_place_is_unusable("no_folder", cause, error)) from None
+
+
+def _place_is_unusable(code: str, cause: str, error: OSError) -> Failure:
+    """Nobody but the operator can help; it is tried again."""
+    return Failure(
+        code,
+        cause,
+        WhoActs.OPERATOR,
+        N_("Whoever operates the portal looks at ENRICHMENTS_DIR."),
+        type(error).__name__,
+        retry=True,
+    )
 
 
 def _bring_in(run: EnrichmentRun, lease: Lease, folder: Path) -> Imported:
@@ -143,14 +166,7 @@ def _publish(run: EnrichmentRun, lease: Lease) -> str:
             lease.hold(RunState.PUBLISHING)
             tables.publish(run.table_name, run.result_folder)
     except OSError as error:
-        failure = Failure(
-            "not_published",
-            N_("The output table could not be replaced."),
-            WhoActs.OPERATOR,
-            N_("Whoever operates the portal looks at ENRICHMENTS_DIR."),
-            type(error).__name__,
-            retry=True,
-        )
+        failure = _place_is_unusable("not_published", N_("The output table could not be replaced."), error)
         return attempts.publish_later(run, lease, failure, carrier=CARRIER)
     return _succeed(run, lease)
 

@@ -273,6 +273,26 @@ def test_a_lost_worker_is_replaced(bringing: Bringing) -> None:
     assert carry(run) == "warnings"
 
 
+@pytest.mark.parametrize("obstacle", ["link", "file"])
+def test_a_place_that_cannot_be_written_to_ends_the_attempt_and_says_so(
+    bringing: Bringing, settings: Settings, tmp_path: Path, obstacle: str
+) -> None:
+    place = Path(settings.ENRICHMENTS_DIR) / "Scores"
+    place.parent.mkdir()
+    if obstacle == "link":
+        (tmp_path / "elsewhere").mkdir()
+        place.symlink_to(tmp_path / "elsewhere")
+    else:
+        place.touch()
+    run = bringing.start(bringing.enrichment())
+    assert carry(run) == "retry"
+    assert (run.code, run.attempts.get().outcome) == ("no_folder", "failed")
+    assert "ENRICHMENTS_DIR" in run.remedy
+    assert bringing.box.seen.requests == []
+    place.unlink()
+    assert carry_again(run) == "warnings"
+
+
 def test_publishing_that_was_left_is_finished_by_the_next_one(
     bringing: Bringing, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,9 @@
 """A canary secret, and a canary place, through every page, log, row, message and file.
 
-The secret may be nowhere but in its encrypted row. Host, port, account and folder may be on pages for administrators
-and in the rows that have to hold them, and nowhere that anybody else can look (rules S6, S12; D9, D13, D19).
+The secret may be nowhere but in its encrypted row, for an export as for an import. Host, port, account and folder may
+be on pages for administrators and in the rows that have to hold them, and nowhere that anybody else can look (rules
+S6, S12; D9, D13, D19). A value in a file that is brought in is shown to those who may look at rows, and stands nowhere
+else.
 """
 
 import base64
@@ -15,12 +17,18 @@ from django.contrib.sessions.models import Session
 from django.db import connection as database
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from connections.models import Connection
-from connections_portal.models import User
+from connections_portal.models import Trigger, User
 from connections_portal.sandbox.server import Faults, SandboxServer
+from enrichments.models import Enrichment
+from enrichments.operations.edit import create_enrichment
+from enrichments.operations.execute import execute_run as execute_enrichment
+from enrichments.operations.run import enqueue_run as enqueue_enrichment
 from exports.models import Export, ExportRun
 from exports.operations.execute import execute_run
+from tests.enrichments.bringing import model_json
 from tests.runs.helpers import make_export
 from tests.support.rows import make_the_rest
 from tests.test_access_matrix import MATRIX, address
@@ -28,6 +36,8 @@ from tests.test_access_matrix import MATRIX, address
 SECRET = "c4nary-Secret-9f3b7e"
 ACCOUNT = "canaryaccount"
 FOLDER = "canaryfolder"
+# a value in a file that is brought in
+ROW = "canary-value-4711"
 ENCODED = (SECRET, base64.b64encode(SECRET.encode()).decode().rstrip("="), SECRET.encode().hex())
 # Where the place of a connection has to be kept.
 KEEPS_THE_PLACE = {
@@ -40,12 +50,14 @@ KEEPS_THE_PLACE = {
     # in the column with details, which only administrators are shown
     "exports_exportrun",
     "exports_exportattempt",
+    "enrichments_enrichmentrun",
+    "enrichments_enrichmentattempt",
 }
 
 
-def set_up(client: Client, port: int, said: list[bytes]) -> None:
+def set_up(client: Client, port: int, said: list[bytes], *, type_key: str = "sftp") -> Connection:
     """Through the pages, as a person does, with a wrong password first."""
-    url = reverse("connections:set_up", args=["sftp"])
+    url = reverse("connections:set_up", args=[type_key])
     form = {
         "name": "Newsletter",
         "access": "contributors",
@@ -72,6 +84,28 @@ def set_up(client: Client, port: int, said: list[bytes]) -> None:
     form["wording"] = page.split('name="wording" value="')[1].split('"')[0]
     answer = client.post(url, form | {"action": "save", "agree": "on"})
     assert answer.status_code == 303, answer.content.decode()
+    return Connection.objects.get(type_key=type_key)
+
+
+def bring_in(connection: Connection, actor: User, at_server: Path, said: Faults) -> None:
+    """An import that succeeds and one that is refused."""
+    (at_server / "scores.csv").write_text(f"customer_id,score,channel\nc1,1,{ROW}\n{ROW},2,b\nc2,{ROW},c\n")
+    (at_server / "model.json").write_text(model_json("scores.csv"))
+    enrichment = create_enrichment(
+        name="Churn scores",
+        type_key=connection.type_key,
+        table_name="Churn_scores",
+        connection=connection,
+        segment="",
+        options={"path": "", "filename": "scores.csv"},
+        actor=actor,
+    )
+    for refused, outcome in ((False, "warnings"), (True, "failed")):
+        said.refuse_sign_in = refused
+        run = enqueue_enrichment(enrichment=enrichment, actor=actor, trigger=Trigger.PERSON)
+        assert execute_enrichment(run_id=run.pk, worker="test") == outcome
+    said.refuse_sign_in = False
+    connection.refresh_from_db()
 
 
 def rows() -> dict[str, str]:
@@ -91,6 +125,12 @@ def look_everywhere(client: Client, export: Export) -> Iterator[bytes]:
     for run in ExportRun.objects.all():
         for name in ("exports:run", "exports:run_status"):
             yield client.get(reverse(name, args=[export.uuid, run.uuid])).content
+    yield client.get(reverse("tables:detail", args=["table", "Churn_scores"]) + "?sample=1").content
+    for enrichment in Enrichment.objects.all():
+        yield client.get(reverse("enrichments:detail", args=[enrichment.uuid]) + "?preview=1").content
+        for import_run in enrichment.runs.all():
+            for name in ("enrichments:run", "enrichments:run_status"):
+                yield client.get(reverse(name, args=[enrichment.uuid, import_run.uuid])).content
 
 
 def look_into_the_admin(client: Client) -> Iterator[bytes]:
@@ -125,23 +165,26 @@ def test_nothing_sings(
     support: User,
     customer_data: Path,
     tmp_path: Path,
+    settings: Settings,
     allow_outgoing: Callable[[int], None],
     client_of: Callable[[User | None], Client],
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    settings.ENRICHMENTS_DIR = tmp_path / "enrichments"
     caplog.set_level(logging.DEBUG)
     to_admin: list[bytes] = []
     to_others: list[bytes] = []
     box = SandboxServer(tmp_path / "box", username=ACCOUNT, password=SECRET, faults=Faults())
     with box:
         allow_outgoing(box.port)
-        set_up(client_of(admin), box.port, to_admin)
-        connection = Connection.objects.get()
+        connection = set_up(client_of(admin), box.port, to_admin)
+        reading = set_up(client_of(admin), box.port, to_admin, type_key="sftp_custom_import")
         export = make_export(connection, actor=contributor)
         client_of(contributor).post(reverse("exports:run_now", args=[export.uuid]))
         assert execute_run(run_id=ExportRun.objects.get().pk, worker="test") == "successful"
         delivered = b"".join(path.read_bytes() for path in box.files.rglob("*") if path.is_file())
+        bring_in(reading, contributor, box.files, box.faults)
         box.faults.refuse_sign_in = True
         client_of(contributor).post(reverse("exports:run_now", args=[export.uuid]))
         assert execute_run(run_id=ExportRun.objects.order_by("pk").last().pk, worker="test") == "failed"  # type: ignore[union-attr]
@@ -166,6 +209,11 @@ def test_nothing_sings(
     for place, text in everywhere.items():
         for form_of_it in ENCODED:
             assert form_of_it not in text, f"the secret is in {place}"
+    to_the_viewer = b"".join(look_everywhere(client_of(viewer), export)).decode()
+    assert "Churn_scores" in to_the_viewer
+    assert ROW in b"".join(look_everywhere(client_of(contributor), export)).decode()
+    for place, text in {"pages for viewers": to_the_viewer, "logs": logged, **rows()}.items():
+        assert ROW not in text, f"a row is in {place}"
     for path in [
         *Path(str(database.settings_dict["NAME"])).parent.glob("portal-test-*"),
         *tmp_path.rglob("*"),
