@@ -86,8 +86,10 @@ class GrantForm(forms.Form):
         help_text=gettext_lazy("Whoever asked reads it with the answer."),
     )
 
-    def __init__(self, data: QueryDict | None = None, *, choices: Sequence[tuple[str, str]]) -> None:
-        super().__init__(data, auto_id="grant_%s")
+    def __init__(
+        self, data: QueryDict | None = None, *, choices: Sequence[tuple[str, str]], chosen: str = ""
+    ) -> None:
+        super().__init__(data, initial={"connection": chosen}, auto_id="grant_%s")
         field = self.fields["connection"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [*([] if len(choices) == 1 else [("", _("Choose a connection"))]), *choices]

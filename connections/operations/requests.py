@@ -96,7 +96,9 @@ def grant_access(
             raise _not_granted(_("Choose a connection from the list."))
         if not may_be_granted(locked):
             raise OperationError(
-                _("%(person)s is no contributor any more and cannot use connections. Decline the request.")
+                _(
+                    "%(person)s is no contributor any more, so that nothing can be shared with them. Decline the request."
+                )
                 % {"person": locked.person}
             )
         if not can_use(locked.person, chosen):

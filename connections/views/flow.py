@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from connections import consent, host_keys
 from connections.connectors.base import Connector
 from connections.forms import SetUpForm
-from connections.models import Connection, ConnectionDraft, State
+from connections.models import AccessRequest, Connection, ConnectionDraft, State
 from connections.operations.drafts import (
     could_not_be_reached,
     forget_secrets,
@@ -126,6 +126,8 @@ def _url(
     draft: ConnectionDraft | None = None,
 ) -> str:
     query = {"then": "choose"} if request.GET.get("then") == "choose" else {}
+    if asked := answers(request, connector):
+        query["answers"] = str(asked.uuid)
     if draft is not None:
         query["draft"] = str(draft.uuid)
     if connection is None:
@@ -133,6 +135,16 @@ def _url(
     else:
         url = reverse("connections:edit", args=[connection.uuid])
     return f"{url}?{urlencode(query)}" if query else url
+
+
+def answers(request: PortalRequest, connector: type[Connector]) -> AccessRequest | None:
+    """The open request for this type that the connection is set up for (``?answers=<uuid>``)."""
+    try:
+        uuid = UUID(request.GET.get("answers", ""))
+    except ValueError:
+        return None
+    waiting = AccessRequest.objects.filter(state=AccessRequest.State.OPEN, type_key=connector.key)
+    return waiting.filter(uuid=uuid).first()
 
 
 def _terms(request: PortalRequest, form: SetUpForm) -> HttpResponse:
@@ -312,10 +324,12 @@ def _needs_verify(form: SetUpForm) -> bool:
 
 
 def _back(request: PortalRequest, form: SetUpForm) -> str:
-    """Where *Cancel* leads: the connection's page, or the form that a connection was to be added to."""
+    """Where *Cancel* leads: the connection's page, the request that one is set up for, or the form that needs one."""
     if form.connection is not None:
         return reverse("connections:detail", args=[form.connection.uuid])
     discover = reverse("connections:discover")
+    if asked := answers(request, form.connector):
+        return reverse("connections:grant", args=[asked.uuid])
     choosing = request.GET.get("then") == "choose"
     return str(request.session.get(RETURN_TO, discover)) if choosing else discover
 

@@ -63,6 +63,7 @@ def grant(request: PortalRequest, uuid: UUID) -> HttpResponse:
     form = GrantForm(
         request.POST if request.method == "POST" else None,
         choices=[(str(connection.uuid), _label(connection, usable)) for connection in offered],
+        chosen=request.GET.get("connection", ""),  # one that was set up for it
     )
     context = {"form": form, "offered": bool(offered), "able": may_be_granted(asked)}
     if request.method != "POST" or not form.is_valid():
@@ -147,6 +148,7 @@ def _page(
         "button": _("Share") if what == "grant" else _("Decline"),
         "can_answer": what == "decline" or bool(context.get("offered") and context.get("able")),
         "action": reverse(f"connections:{what}", args=[asked.uuid]),
+        "set_up_url": f"{reverse('connections:set_up', args=[asked.type_key])}?answers={asked.uuid}",
         "cancel_url": reverse("connections:requests"),
     }
     return page_or_fragment(

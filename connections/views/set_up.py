@@ -13,11 +13,11 @@ from django.views.decorators.http import require_http_methods
 from connections import connectors, listing
 from connections.connectors.base import Connector
 from connections.forms import SetUpForm
-from connections.models import Connection
+from connections.models import Connection, State
 from connections.operations.create import create_connection, still_missing
 from connections.picker import keys_of
 from connections.sharing import granted
-from connections.views.flow import CHOSEN, RETURN_TO, answer, keep, keep_what_is_right, page
+from connections.views.flow import CHOSEN, RETURN_TO, answer, answers, keep, keep_what_is_right, page
 from connections_portal.errors import OperationError
 from connections_portal.names import copy_name
 from connections_portal.roles import Role
@@ -88,7 +88,7 @@ def _save(request: PortalRequest, form: SetUpForm) -> HttpResponse:
         except OperationError as refused:
             missing = refused.fields
         else:
-            return _saved(request, connection)
+            return _saved(request, form.connector, connection)
     else:
         missing = still_missing(draft if form.is_as_kept else None, agreed=agreed) | missing
     verify_error = missing.pop("verify", "")
@@ -97,12 +97,15 @@ def _save(request: PortalRequest, form: SetUpForm) -> HttpResponse:
     return page(request, form, status=status, verify_error=verify_error)
 
 
-def _saved(request: PortalRequest, connection: Connection) -> HttpResponse:
+def _saved(request: PortalRequest, connector: type[Connector], connection: Connection) -> HttpResponse:
     messages.success(request, _("%(name)s is set up.") % {"name": connection.name})
+    if connection.state == State.READY and (asked := answers(request, connector)):
+        share = reverse("connections:grant", args=[asked.uuid])
+        return go_to(request, f"{share}?connection={connection.uuid}")
     if request.GET.get("then") != "choose":
         return go_to(request, f"{reverse('connections:detail', args=[connection.uuid])}?next=1")
     request.session[CHOSEN] = str(connection.uuid)
-    listed = reverse(f"connections:{listing.tab_of(connectors.get(connection.type_key))}")
+    listed = reverse(f"connections:{listing.tab_of(connector)}")
     if is_fragment(request):
         return trigger(HttpResponse(status=204), closeDialogs=None, connectionsChanged=None)
     return go_to(request, request.session.pop(RETURN_TO, listed))

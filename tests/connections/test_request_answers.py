@@ -153,7 +153,7 @@ def test_only_administrators_answer(
 def test_without_any_the_way_to_set_one_up(admin: User, client_of: Clients, asked: AccessRequest) -> None:
     page = text(client_of(admin).get(grant_url(asked)))
     assert "There is no SFTP connection that is ready." in page
-    assert reverse("connections:set_up", args=["sftp"]) in page
+    assert f'href="{reverse("connections:set_up", args=["sftp"])}?answers={asked.uuid}"' in page
     assert ">Share<" not in page
     assert client_of(admin).post(grant_url(asked), {"connection": ""}).status_code == 422
 

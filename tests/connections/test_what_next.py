@@ -6,9 +6,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from connections.models import Access, Connection, Consent
+from connections.models import Access, AccessRequest, Connection, Consent
+from connections.operations.requests import decline_request, request_access
 from connections_portal.models import User
-from tests.connections.filling import SetUp, error_at, is_ticked, steps, text_of, value_of
+from tests.connections.filling import SET_UP, SetUp, error_at, is_ticked, steps, text_of, value_of
 from tests.connectors.servers import Server
 from tests.factories import make_connection
 from tests.runs.helpers import connect, make_export
@@ -106,3 +107,39 @@ def test_after_an_export_was_saved(
     assert "What next?" not in page_of(client_of(admin), url)
     assert "What next? Run Schedule" in text_of(page_of(client_of(admin), f"{url}?next=1"))
     assert "What next?" not in page_of(client_of(viewer), f"{url}?next=1")
+
+
+def test_what_was_set_up_for_a_request_is_shared_in_answer(
+    client_of: Clients, admin: User, outsider: User, server: Server
+) -> None:
+    asked = request_access(type_key="sftp", reason="The loyalty segment for the agency.", actor=outsider)
+    grant = reverse("connections:grant", args=[asked.uuid])
+    client = client_of(admin)
+    link = f"{SET_UP}?answers={asked.uuid}"
+    assert f'href="{link}"' in page_of(client, grant)
+    page = SetUp(client, url=link)
+    assert f'href="{grant}"' in page.page  # Cancel
+    page.fill(server)
+    page.verify()
+    page.trust()
+    answer = page.agree().save()
+    connection = Connection.objects.get()
+    shown = f"{grant}?connection={connection.uuid}"
+    assert answer["Location"] == shown
+    assert f'value="{connection.uuid}" selected' in page_of(client, shown)
+
+
+def test_what_was_set_up_for_a_request_answered_meanwhile_has_its_own_page(
+    client_of: Clients, admin: User, outsider: User, server: Server
+) -> None:
+    asked = request_access(type_key="sftp", reason="The loyalty segment for the agency.", actor=outsider)
+    page = SetUp(client_of(admin), url=f"{SET_UP}?answers={asked.uuid}")
+    page.fill(server)
+    page.verify()
+    page.trust()
+    decline_request(request=asked, answer="Not now.", actor=admin)
+    answer = page.agree().save()
+    assert answer["Location"].startswith(reverse("connections:detail", args=[Connection.objects.get().uuid]))
+    for odd in ("", "x", str(asked.uuid), "%00"):
+        assert client_of(admin).get(f"{SET_UP}?answers={odd}").status_code == 200
+    assert AccessRequest.objects.get().state == "declined"
