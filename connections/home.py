@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from connections import connectors
+from connections import connectors, listing
 from connections.access_requests import decision, of_person, open_requests
 from connections.connectors import type_name
 from connections.models import Access, AccessRequest, Connection, State
@@ -39,16 +40,31 @@ class Shared:
 
 def needs_attention(user: User) -> Notice | None:
     """For administrators: connections on which something went wrong that only they can put right, with the cause."""
-    if not can_edit(user):
-        return None
-    broken = Connection.objects.filter(state=State.NEEDS_ATTENTION)
-    if not (total := broken.count()):
+    if not (total := _broken(user, "exports").count()):
         return None
     words = ngettext("%(n)d connection needs attention", "%(n)d connections need attention", total)
+    return _attention(user, "exports", words, total)
+
+
+def enrichment_needs_attention(user: User) -> Notice | None:
+    """The same of the connections that attributes come in over: they have a list of their own."""
+    if not (total := _broken(user, "enrichment").count()):
+        return None
+    words = ngettext(
+        "%(n)d enrichment connection needs attention", "%(n)d enrichment connections need attention", total
+    )
+    return _attention(user, "enrichment", words, total)
+
+
+def _broken(user: User, tab: str) -> QuerySet[Connection]:
+    return listing.found(listing.Wanted(status=State.NEEDS_ATTENTION), tab, user)
+
+
+def _attention(user: User, tab: str, words: str, total: int) -> Notice:
     return Notice(
         kind="bad",
         title=words % {"n": total},
-        url=f"{reverse('connections:exports')}?status={State.NEEDS_ATTENTION}",
+        url=f"{reverse(f'connections:{tab}')}?status={State.NEEDS_ATTENTION}",
         action=_("Show"),
         items=[
             Item(
@@ -56,7 +72,7 @@ def needs_attention(user: User) -> Notice | None:
                 url=reverse("connections:detail", args=[connection.uuid]),
                 sub=_(connection.state_cause) if connection.state_cause else "",
             )
-            for connection in broken.order_by("-updated_at", "-pk")[:NAMED]
+            for connection in _broken(user, tab).order_by("-updated_at", "-pk")[:NAMED]
         ],
         total=total,
     )
@@ -124,12 +140,16 @@ def waits(user: User) -> Notice | None:
 
 
 def counts(user: User) -> list[Number]:
-    """How many connections there are, for administrators."""
+    """How many connections there are, for administrators; those for enrichments apart, once there is one."""
     if not can_edit(user):
         return []
-    number = Connection.objects.count()
-    words = ngettext("Connection", "Connections", number)
-    return [Number(value=number, text=words, url=reverse("connections:exports"))]
+    going_out, coming_in = (listing.found(listing.Wanted(), tab, user).count() for tab in listing.TABS)
+    words = ngettext("Connection", "Connections", going_out)
+    found = [Number(value=going_out, text=words, url=reverse("connections:exports"))]
+    if coming_in:
+        words = ngettext("Enrichment connection", "Enrichment connections", coming_in)
+        found.append(Number(value=coming_in, text=words, url=reverse("connections:enrichment")))
+    return found
 
 
 def shared_lately(user: User, number: int) -> list[Shared]:

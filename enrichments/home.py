@@ -1,12 +1,14 @@
 """Enrichments on Home: those that failed or wait for a connection, how many there are, and their last runs."""
 
-from django.db.models import Count, OuterRef, Subquery, Window
+from typing import Any
+
+from django.db.models import Count, QuerySet, Window
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from connections_portal.models import RunState, User
+from connections_portal.models import User
 from connections_portal.notices import NAMED, Item, LastRun, Notice, Number
 from enrichments import listing
 from enrichments.models import Enrichment, EnrichmentRun
@@ -19,14 +21,10 @@ def failed(user: User) -> Notice | None:
     """The active enrichments whose last run failed; None for whoever only looks, and where there is none."""
     if not may_edit(user):
         return None
-    runs = EnrichmentRun.objects.filter(enrichment=OuterRef("pk")).order_by("-queued_at", "-pk")
-    broken = (
-        Enrichment.objects.filter(active=True)
-        .alias(last_state=Subquery(runs.values("state")[:1]))
-        .filter(last_state=RunState.FAILED)
-    )
-    newest = broken.annotate(last_run=Subquery(runs.values("pk")[:1]), number=Window(Count("pk")))
-    found = list(newest.order_by("-last_run").values_list("last_run", "number")[:NAMED])
+    # as the list has them, so that it shows what is counted here
+    broken: QuerySet[Any] = listing.found(listing.Wanted(state="active", status="failed"))
+    newest = broken.annotate(number=Window(Count("pk"))).order_by("-last_run_id")
+    found = list(newest.values_list("last_run_id", "number")[:NAMED])
     if not found:
         return None
     total = found[0][1]
@@ -38,7 +36,7 @@ def failed(user: User) -> Notice | None:
     return Notice(
         kind="bad",
         title=words % {"n": total},
-        url=f"{reverse('enrichments:mine')}?status=failed",
+        url=f"{reverse('enrichments:mine')}?status=failed&state=active",
         action=_("Show"),
         items=[
             Item(text=run.enrichment.name, url=_page(run), sub=of_run(run, now).sub, at=run.finished_at)

@@ -7,8 +7,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from connections_portal import roles
-from connections_portal.models import ACTIVE_STATES, RunState, User
+from connections_portal.models import RunState, User
 from connections_portal.notices import NAMED, Item, LastRun, Notice, Number
+from exports.listing import with_status
 from exports.models import Export, ExportRun
 from exports.permissions import VIEWING_ROLES, may_create, with_edit_right
 from exports.status import of_run
@@ -19,7 +20,7 @@ def failed(user: User) -> Notice | None:
     """The exports that the person may do something about and whose last run failed; None for whoever only looks."""
     if not may_create(user):
         return None
-    own = with_edit_right(_last_failed(), user).filter(Q(can_edit=True))
+    own = with_edit_right(_failed(), user).filter(Q(can_edit=True))
     # one look at the last run of every export: how many have failed comes along with the newest of them
     newest = own.annotate(last_run=Subquery(_runs().values("pk")[:1]), number=Window(Count("pk")))
     found = list(newest.order_by("-last_run").values_list("last_run", "number")[:NAMED])
@@ -32,7 +33,7 @@ def failed(user: User) -> Notice | None:
     return Notice(
         kind="bad",
         title=words % {"n": total},
-        url=f"{reverse('exports:list')}?status=failed",
+        url=f"{reverse('exports:list')}?status=failed{'&permissions=edit' if roles.is_contributor(user) else ''}",
         action=_("Show"),
         items=[
             Item(text=run.export.name, url=_page(run), sub=of_run(run, now).sub, at=run.finished_at)
@@ -71,13 +72,13 @@ def counts(user: User) -> list[Number]:
         return []
     url = reverse("exports:list")
     exports = Export.objects.count()
-    running = ExportRun.objects.filter(state__in=ACTIVE_STATES).count()
+    running = with_status(Export.objects.order_by(), "processing").count()
     found = [
         Number(value=exports, text=ngettext("Export", "Exports", exports), url=url),
         Number(value=running, text=_("Running now"), url=f"{url}?status=processing"),
     ]
     if not may_create(user):
-        broken = _last_failed().count()
+        broken = _failed().count()
         found.append(Number(value=broken, text=_("Last run failed"), url=f"{url}?status=failed"))
     return found
 
@@ -110,9 +111,9 @@ def has_delivered() -> bool:
     return ExportRun.objects.filter(state__in=[RunState.SUCCESSFUL, RunState.WARNINGS]).exists()
 
 
-def _last_failed() -> QuerySet[Export]:
-    exports = Export.objects.filter(connection__isnull=False)
-    return exports.alias(last_state=Subquery(_runs().values("state")[:1])).filter(last_state=RunState.FAILED)
+def _failed() -> QuerySet[Export]:
+    """What the list calls *Failed*, so that it shows what is counted here."""
+    return with_status(Export.objects.order_by(), "failed")
 
 
 def _runs() -> QuerySet[ExportRun]:

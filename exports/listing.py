@@ -29,7 +29,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from connections.connectors import CONNECTORS, keys_for, type_name
 from connections.models import State
@@ -58,6 +58,8 @@ SORTS: dict[str, tuple[str, ...]] = {
     "updated": ("updated_at",),
     "permissions": ("can_edit",),
 }
+# What a contributor may do with an export: to the others the same is allowed with all of them.
+PERMISSIONS = (("edit", gettext_lazy("Can edit")), ("view", gettext_lazy("View only")))
 _RANKS = {name: rank for rank, (name, _label) in enumerate(FILTERS)}
 _NEVER_NULL = {"type_name", "status_rank", "schedule_rank", "updated_at", "can_edit"}
 
@@ -70,12 +72,13 @@ class Wanted:
     type_key: str = ""
     status: str = ""
     connection: UUID | None = None
+    permissions: str = ""
     sort: str = DEFAULT_SORT
 
     @property
     def filtered(self) -> bool:
         """Whether anything narrows the list."""
-        return bool(self.text or self.type_key or self.status or self.connection)
+        return bool(self.text or self.type_key or self.status or self.connection or self.permissions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +106,7 @@ class Row:
 
 
 def wanted(params: Mapping[str, str], user: User) -> Wanted:
-    """Read the address. Only administrators may ask for one connection's exports."""
+    """Read the address. Only administrators may ask for one connection's exports, and only contributors by right."""
     sort = params.get("sort", DEFAULT_SORT)
     connection: UUID | None = None
     if can_edit_connections(user) and (text := params.get("connection")):
@@ -113,11 +116,13 @@ def wanted(params: Mapping[str, str], user: User) -> Wanted:
             connection = UUID(int=0)
     status = params.get("status", "")
     type_key = params.get("type", "")
+    permissions = params.get("permissions", "") if roles.is_contributor(user) else ""
     return Wanted(
         text=search_words(params.get("q", "")),
         type_key=type_key if type_key in keys_for("export") else "",
         status=status if status in dict(FILTERS) else "",
         connection=connection,
+        permissions=permissions if permissions in dict(PERMISSIONS) else "",
         sort=sort if sort.removeprefix("-") in SORTS else DEFAULT_SORT,
     )
 
@@ -138,7 +143,9 @@ def found(want: Wanted, user: User) -> QuerySet[Export, int]:
     if want.type_key:
         exports = exports.filter(type_key=want.type_key)
     if want.status:
-        exports = _with_status(exports, want.status)
+        exports = with_status(exports, want.status)
+    if want.permissions:
+        exports = with_edit_right(exports, user).filter(Q(can_edit=want.permissions == "edit"))
     if want.connection:
         exports = exports.filter(connection__uuid=want.connection)
     descending = want.sort.startswith("-")
@@ -201,7 +208,8 @@ def _next_run() -> Case | F:
     )
 
 
-def _with_status(exports: QuerySet[Export], status: str) -> QuerySet[Export]:
+def with_status(exports: QuerySet[Export], status: str) -> QuerySet[Export]:
+    """Those of a status of ``FILTERS``."""
     if status == "inactive":
         return exports.filter(connection__isnull=True)
     exports = exports.filter(connection__isnull=False)

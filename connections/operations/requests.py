@@ -97,7 +97,8 @@ def grant_access(
         if not may_be_granted(locked):
             raise OperationError(
                 _(
-                    "%(person)s is no contributor any more, so that nothing can be shared with them. Decline the request."
+                    "%(person)s is no contributor any more, so that nothing can be shared with them. "
+                    "Decline the request."
                 )
                 % {"person": locked.person}
             )

@@ -29,6 +29,7 @@ SHARED = 5
 NOTICES: tuple[Callable[[User], Notice | None], ...] = (
     of_connections.asked_for,
     of_connections.needs_attention,
+    of_connections.enrichment_needs_attention,
     of_exports.failed,
     of_exports.waiting,
     of_enrichments.failed,

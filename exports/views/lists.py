@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.contrib.auth.models import Group
 from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -14,7 +13,6 @@ from connections.models import Connection, State
 from connections.waiting import Banner
 from connections_portal import roles, web
 from connections_portal.models import User
-from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, role_required
 from exports import listing
 from exports.permissions import VIEWING_ROLES, may_create
@@ -29,7 +27,7 @@ def list_exports(request: PortalRequest) -> HttpResponse:
     want = listing.wanted(request.GET, request.user)
     found = listing.found(want, request.user)
     # a search looks at every export: asked for all ids it need not be repeated to count them
-    page = web.paginate(request, list(found) if want.text or want.status else found)
+    page = web.paginate(request, list(found) if want.text or want.status or want.permissions else found)
     rows = listing.rows(listing.page(page.object_list, request.user), timezone.now())
     context: dict[str, Any] = {
         "page_obj": page,
@@ -42,15 +40,16 @@ def list_exports(request: PortalRequest) -> HttpResponse:
     if not web.is_fragment(request):
         # a row that may be duplicated has a ready connection: then there is one, and nobody has to be asked
         nothing = "" if any(row.may_duplicate for row in rows) else nothing_shared(request.user)
-        context |= _around(want) | whom_to_ask(nothing)
+        context |= _around(want, request.user) | whom_to_ask(nothing)
     return web.page_or_fragment(request, "exports/list.html", "exports/_table.html", context)
 
 
-def _around(want: listing.Wanted) -> dict[str, Any]:
+def _around(want: listing.Wanted, user: User) -> dict[str, Any]:
     """What stands around the table: the filters."""
     return {
         "types": sorted(((key, type_name(key)) for key in keys_for("export")), key=lambda entry: entry[1]),
         "statuses": FILTERS,
+        "permissions": listing.PERMISSIONS if roles.is_contributor(user) else (),
         "connection": Connection.objects.filter(uuid=want.connection).first() if want.connection else None,
     }
 
@@ -73,15 +72,15 @@ def nothing_shared(user: User) -> str:
     """Why a contributor has no connection to build an export on; empty for one who has, and for everybody else."""
     if not roles.is_contributor(user):
         return ""
-    states = set(Connection.objects.usable_by(user).order_by().values_list("state", flat=True).distinct())
-    if State.READY in states:
+    usable = Connection.objects.usable_by(user).order_by()
+    if usable.filter(state=State.READY).exists():
         return ""
-    if states:
+    if usable.exists():
         return _("No connection that is shared with you can be used at present. Ask an administrator:")
     return _("No connection has been shared with you. Ask an administrator:")
 
 
 def administrators() -> list[str]:
     """The names of the administrators, for people who have to ask one."""
-    people = User.objects.filter(is_active=True, groups__in=Group.objects.filter(name=Role.ADMINISTRATOR))
-    return [str(person) for person in people.order_by("first_name", "last_name", "username")[:10]]
+    people = roles.administrators().order_by("first_name", "last_name", "username")
+    return [str(person) for person in people[:10]]

@@ -211,6 +211,27 @@ def test_filters_by_status_and_type_and_ignores_what_it_does_not_know(
     assert len(names(get(client, "status=bogus&type=bogus&sort=password&page=99&q=%00"))) == 3
 
 
+def test_contributors_filter_by_what_they_may_do(
+    client_of: Clients,
+    make_export: Callable[..., Export],
+    contributor: User,
+    admin: User,
+    viewer: User,
+    hidden: Connection,
+) -> None:
+    make_export("Mine")
+    make_export("Theirs", connection=hidden, actor=admin)
+    mine = client_of(contributor)
+    assert names(get(mine, "permissions=edit")) == ["Mine"]
+    assert names(get(mine, "permissions=view&sort=-permissions")) == ["Theirs"]
+    assert names(get(mine, "permissions=odd")) == ["Mine", "Theirs"]
+    assert "Nothing matches" in get(mine, "permissions=view&q=mine")
+    for person in (admin, viewer):
+        page = get(client_of(person), "permissions=edit")
+        assert names(page) == ["Mine", "Theirs"]
+        assert 'name="permissions"' not in page
+
+
 def test_only_administrators_filter_by_connection(
     client_of: Clients, admin: User, contributor: User, make_export: Callable[..., Export], hidden: Connection
 ) -> None:

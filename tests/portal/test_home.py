@@ -116,6 +116,8 @@ def test_a_contributor_who_comes_late_is_told_whom_to_ask(
     ran(export_on(connection, admin))
     page = seen(outsider)
     assert "No connection has been shared with you. Ask an administrator: Lena Hofmann" in page
+    User.objects.create_superuser("root", first_name="Ada", last_name="Ito")
+    assert "Ask an administrator: Ada Ito, Lena Hofmann" in seen(outsider)
     assert "Request access" in page
     assert "Three steps" not in page
 
@@ -142,6 +144,41 @@ def test_failed_runs_are_shown_to_those_who_can_do_something(
     assert "Last run failed 1" in seen(viewer)
     for person in (contributor, outsider, viewer):
         assert "10.0.0.1" not in seen(person)
+
+
+@pytest.mark.parametrize("who", ["admin", "contributor", "outsider", "viewer"])
+def test_what_is_counted_is_what_its_link_shows(
+    who: str,
+    request: pytest.FixtureRequest,
+    admin: User,
+    contributor: User,
+    connection: Connection,
+    client_of: Clients,
+) -> None:
+    """Numbers and lists agree about failed, retrying, running and waiting exports, and about connections."""
+    hidden = make_connection(actor=admin, name="Hidden")
+    for number, place in enumerate((connection, connection, hidden)):
+        ran(export_on(place, admin, f"Failed {number}"), RunState.FAILED)
+        retrying = ran(export_on(place, admin, f"Retrying {number}"), RunState.QUEUED)
+        ExportRun.objects.filter(pk=retrying.pk).update(attempt=1, finished_at=None)
+        enqueue_run(export=export_on(place, admin, f"Runs {number}"), actor=admin, trigger=Trigger.PERSON)
+        ran(export_on(place, admin, f"Well {number}"))
+        detach_connection(export=export_on(place, admin, f"Waits {number}"), actor=admin)
+    for number, type_key in enumerate(("sftp", "sftp_custom_import", "sftp_custom_import")):
+        broken = make_connection(actor=admin, name=f"Broken {number}", type_key=type_key)
+        mark_needs_attention(connection_id=broken.pk, cause="No.", code="x")
+
+    client = client_of(request.getfixturevalue(who))
+    home = client.get(reverse("home")).context
+    counted = {number.url: number.value for number in home["counts"]}
+    counted |= {notice.url: notice.total for notice in home["notices"] if "?" in notice.url}
+    for url, number in counted.items():
+        assert client.get(url).context["page_obj"].paginator.count == number, url
+    titles = " ".join(notice.title for notice in home["notices"])
+    assert ("The last runs of 6 exports failed" in titles) is (who == "admin")
+    assert ("The last runs of 4 exports failed" in titles) is (who == "contributor")
+    assert ("2 enrichment connections need attention" in titles) is (who == "admin")
+    assert counted[f"{reverse('exports:list')}?status=processing"] == 3
 
 
 def test_connections_that_need_attention_are_for_administrators_with_the_cause(
