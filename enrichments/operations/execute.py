@@ -54,11 +54,13 @@ def execute_run(*, run_id: int, worker: str) -> str:
         if claimed is Claimed.REFUSED:
             _after_the_end(run_id)
         return claimed.value
-    run = EnrichmentRun.objects.select_related("enrichment__connection", "started_by").get(pk=run_id)
+    taken = EnrichmentRun.objects.select_related("enrichment__connection", "started_by")
     with runs.keep(lease):
         try:
+            run = taken.get(pk=run_id)
             outcome = _publish(run, lease) if run.state == RunState.PUBLISHING else _attempt(run, lease)
-        except LeaseLost:
+        except (LeaseLost, EnrichmentRun.DoesNotExist):
+            # canceled, or deleted together with its enrichment
             outcome = "lost"
     _after_the_end(run_id)
     return outcome

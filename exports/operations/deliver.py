@@ -62,10 +62,10 @@ def look_ahead(run: ExportRun, engine: Engine) -> Ahead | None:
     """Begin to read a single item while the line to the server is opened; None where there is more to it than that.
 
     Several items are counted first, and an attempt after another one may keep what that wrote. What cannot be read
-    is told when its turn comes.
+    is told when its turn comes, and so is that the run was removed meanwhile, with its items.
     """
     tasks = list(run.tasks.all()[:2])
-    if len(tasks) > 1 or run.temporary_folder:
+    if len(tasks) != 1 or run.temporary_folder:
         return None
     selection = _selection(tasks[0])
     try:

@@ -28,6 +28,8 @@ from exports.tasks import wake
 
 # The target, consent or pause of the connection changes its epoch; a run goes on only under the one it began with (S4).
 STILL = Q(export__connection__epoch=F("connection_epoch"))
+# Removed while a worker has it in its hands.
+GONE = (Export.DoesNotExist, ExportRun.DoesNotExist)
 
 
 def execute_run(*, run_id: int, worker: str) -> str:
@@ -48,13 +50,13 @@ def execute_run(*, run_id: int, worker: str) -> str:
         if claimed is Claimed.REFUSED:
             _after_the_end(ExportRun.objects.select_related("export").filter(pk=run_id).first())
         return claimed.value
-    run = ExportRun.objects.select_related("export__connection", "export__responsible", "started_by").get(
-        pk=run_id
-    )
+    taken = ExportRun.objects.select_related("export__connection", "export__responsible", "started_by")
     with runs.keep(lease):
         try:
+            run = taken.get(pk=run_id)
             outcome = _publish(run, lease) if run.state == RunState.PUBLISHING else _attempt(run, lease)
-        except LeaseLost:
+        except (LeaseLost, *GONE):
+            # canceled, or removed together with its export
             outcome = "lost"
     _after_the_end(ExportRun.objects.select_related("export").filter(pk=run_id).first())
     return outcome
@@ -155,8 +157,9 @@ def _connector(run: ExportRun) -> Iterator[Connector]:
                 yield connector
             except ConnectorError as error:
                 raise Failed(of_connector(error)) from None
-    except (Failed, LeaseLost, Error):
-        # the database is not the run's fault: the worker stops, its lease ends, and the next one goes on
+    except (Failed, LeaseLost, *GONE, Error):
+        # a run that is gone has no end. The database is not the run's fault: the worker stops, its lease ends, and the
+        # next one goes on
         raise
     except Exception as error:  # noqa: BLE001  # the run must end in a true state whatever happens
         raise Failed(of_portal(run, error)) from None
