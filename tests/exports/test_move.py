@@ -164,3 +164,26 @@ def test_the_page_of_the_connection_leads_there(
     assert "Nothing uses it." in client.get(url).content.decode()
     make_export()
     assert "There is no other connection of this type that is ready." in client.get(url).content.decode()
+
+
+@pytest.mark.parametrize("state", [State.PAUSED, State.NEEDS_ATTENTION, State.NOT_VERIFIED])
+def test_the_state_of_a_connection(
+    client: Client, url: str, three: list[Export], connection: Connection, other: Connection, state: State
+) -> None:
+    """One that runs nothing takes nothing, in no dialog; it lets everything go, and that is due again elsewhere."""
+    removal = reverse("connections:remove", args=[connection.uuid])
+    Connection.objects.filter(pk=other.pk).update(state=state)
+    for dialog in (url, f"{removal}?see=1"):
+        assert other.name not in client.get(dialog).content.decode()
+    Connection.objects.filter(pk=other.pk).update(state=State.READY)
+    Connection.objects.filter(pk=connection.pk).update(state=state)
+    if state == State.PAUSED:
+        ExportSchedule.objects.update(next_at=None)  # as a pause leaves them
+    values = sent(client.get(url, {"to": str(other.uuid)}).content.decode()) | {"to": str(other.uuid)}
+    assert client.post(url, values).status_code == 303
+    assert Export.objects.filter(connection=other, schedule__next_at__isnull=False).count() == 3
+    Export.objects.update(connection=connection)
+    page = client.get(f"{removal}?see=1").content.decode()
+    chosen = dict.fromkeys(re.findall(r'name="(choice-[^"]*)"', page), f"move:{other.uuid}")
+    assert client.post(removal, sent(page) | chosen | {"action": "remove"}).status_code == 303
+    assert Export.objects.filter(connection=other, schedule__next_at__isnull=False).count() == 3
