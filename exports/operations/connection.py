@@ -51,8 +51,9 @@ def to_undo(before: Export, after: Export) -> Item | None:
 def undo_detach(*, item: Item, actor: User, now: datetime | None = None) -> Export:
     """Put the export's connection back; it is as it was, and its schedule counts again from ``now`` on.
 
-    A run that was canceled stays so, and nothing is caught up. Raises Stale when the export was changed since or
-    removed, CannotUndo when the connection was removed or ``actor`` may not use it any more, and NotAllowed.
+    ``actor`` answers for it where the responsible person lost the right to the connection meanwhile. A run that was
+    canceled stays so, and nothing is caught up. Raises Stale when the export was changed since or removed, CannotUndo
+    when the connection was removed or ``actor`` may not use it any more, and NotAllowed.
     """
     with transaction.atomic():
         # the connection first, as everywhere: nobody waits for each other
@@ -70,6 +71,9 @@ def undo_detach(*, item: Item, actor: User, now: datetime | None = None) -> Expo
             raise CannotUndo(_("You may not use the connection any more. Nothing was undone."))
         require_edit(actor, export)
         export.connection = connection
+        if export.responsible is None or not can_use(export.responsible, connection):
+            # the access was withdrawn meanwhile, which asked nothing about an export that was detached
+            export.responsible = actor
         export.updated_by = actor
         export.version += 1
         export.save()

@@ -185,6 +185,16 @@ def test_a_connection_that_is_gone_or_not_shared_any_more_is_said(
     assert Export.objects.get().connection is None
 
 
+def test_who_lost_the_right_meanwhile_answers_for_nothing(
+    scheduled: Export, connection: Connection, admin: User
+) -> None:
+    """Withdrawing the access asked nothing about an export that was detached just then."""
+    item = to_undo(scheduled, detach_connection(export=scheduled, actor=admin))
+    assert item is not None
+    set_grants(connection, Access.ADMINISTRATORS, [], [])
+    assert undo_detach(item=item, actor=admin).responsible == admin
+
+
 def test_several_are_undone_together_each_by_itself(
     client: Client, make_export: Callable[..., Export], admin: User
 ) -> None:

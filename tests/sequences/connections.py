@@ -1,5 +1,6 @@
 """What is done to connections, and what the model makes of it."""
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -25,8 +26,11 @@ from connections.operations.remove import (
 )
 from connections.operations.restore import restore_connection
 from connections.operations.share import AccessWithdrawn, share_connection
+from connections.operations.undo_share import undo_share
+from connections_portal.errors import OperationError
 from connections_portal.models import User
 from connections_portal.roles import Role
+from connections_portal.undo import Item
 from tests.factories import SECRETS, SETTINGS, make_connection
 from tests.fixtures import make_person
 from tests.sequences.model import (
@@ -56,6 +60,9 @@ class Connections:
         }
         self.people: dict[str, User] = {name: make_person(name, role) for name, role in roles.items()}
         self.model, self.made = Model(), 0
+        # what could be undone: the last sharing change with the access before it, the last detachment
+        self.shared: tuple[Item, frozenset[str]] | None = None
+        self.detached: Item | None = None
 
     def person(self, name: str) -> User:
         return User.objects.get(pk=self.people[name].pk)  # without what an earlier request has looked up
@@ -97,10 +104,21 @@ class Connections:
         }
         try:
             with transaction.atomic():
-                share_connection(**choice)
+                shared = share_connection(**choice)
         except AccessWithdrawn as asked:
-            share_connection(**choice, impact=asked.impact.token)
+            shared = share_connection(**choice, impact=asked.impact.token)
+        self.shared = (shared.undo, self.model.connections[uuid].given) if shared.undo else None
         self.model.connections[uuid].given = frozenset({"ana", "ben"}) if given == "all" else named
+
+    @rule(when=lambda self: self.shared)
+    def undo_last_share(self) -> None:
+        """Whatever was done since: it is undone as a whole, or refused."""
+        assert self.shared is not None
+        item, given = self.shared
+        self.shared = None
+        with suppress(OperationError), transaction.atomic():
+            undo_share(item=item, actor=self.people["lena"])
+            self.model.connections[item.uuid].given = given
 
     @rule(when=lambda self: self.model.connections, number=numbers)
     def pause_or_resume(self, number: int) -> None:

@@ -1,10 +1,15 @@
 """What is done to exports and enrichments, and what the model makes of it."""
 
+from contextlib import suppress
+from uuid import UUID
+
+from django.db import transaction
 from hypothesis import strategies as st
 
 from connections.models import (
     Connection,
 )
+from connections_portal.errors import OperationError
 from connections_portal.models import ACTIVE_STATES, Trigger
 from enrichments.models import Enrichment
 from enrichments.operations import run as enrichment_runs
@@ -13,7 +18,7 @@ from enrichments.operations.edit import create_enrichment
 from enrichments.operations.state import activate, deactivate
 from exports.models import Export
 from exports.operations import run as export_runs
-from exports.operations.connection import attach_connection, detach_connection
+from exports.operations.connection import attach_connection, detach_connection, to_undo, undo_detach
 from exports.operations.edit import Timing, create_export
 from exports.operations.remove import remove_export
 from tests.sequences.connections import Connections
@@ -79,9 +84,21 @@ class Portal(Connections):
         uuid = picked(self.model.exports, number, lambda uuid: self.model.exports[uuid] is not None)
         allowed = self.model.may_edit(who, uuid) and self.model.exports[uuid] is not None
         with refused_unless(allowed):
-            detach_connection(export=Export.objects.get(uuid=uuid), actor=self.person(who))
+            before = Export.objects.select_related("connection").get(uuid=uuid)
+            after = detach_connection(export=before, actor=self.person(who))
         if allowed:
             self.model.exports[uuid] = None
+            self.detached = to_undo(before, after)
+
+    @rule(when=lambda self: self.detached, who=persons)
+    def undo_last_detachment(self, who: str) -> None:
+        """Whatever was done since: it is undone by somebody who may use the connection, or refused."""
+        assert self.detached is not None
+        item, self.detached = self.detached, None
+        with suppress(OperationError), transaction.atomic():
+            undo_detach(item=item, actor=self.person(who))
+            self.model.exports[item.uuid] = uuid = UUID(item.before["connection"])
+            assert self.model.may_use(who, uuid)
 
     @rule(
         when=lambda self: self.model.exports and self.model.connections,
