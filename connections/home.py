@@ -57,7 +57,12 @@ def enrichment_needs_attention(user: User) -> Notice | None:
 
 
 def _broken(user: User, tab: str) -> QuerySet[Connection]:
-    return listing.found(listing.Wanted(status=State.NEEDS_ATTENTION), tab, user)
+    return _listed(user, tab).filter(state=State.NEEDS_ATTENTION)
+
+
+def _listed(user: User, tab: str) -> QuerySet[Connection]:
+    """All that stand in a tab of Settings > Connections, for administrators."""
+    return Connection.objects.editable_by(user).filter(type_key__in=connectors.keys_for(listing.TABS[tab]))
 
 
 def _attention(user: User, tab: str, words: str, total: int) -> Notice:
@@ -143,7 +148,7 @@ def counts(user: User) -> list[Number]:
     """How many connections there are, for administrators; those for enrichments apart, once there is one."""
     if not can_edit(user):
         return []
-    going_out, coming_in = (listing.found(listing.Wanted(), tab, user).count() for tab in listing.TABS)
+    going_out, coming_in = (_listed(user, tab).count() for tab in listing.TABS)
     words = ngettext("Connection", "Connections", going_out)
     found = [Number(value=going_out, text=words, url=reverse("connections:exports"))]
     if coming_in:

@@ -1,8 +1,6 @@
 """Enrichments on Home: those that failed or wait for a connection, how many there are, and their last runs."""
 
-from typing import Any
-
-from django.db.models import Count, QuerySet, Window
+from django.db.models import Count, OuterRef, Subquery, Window
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -22,9 +20,10 @@ def failed(user: User) -> Notice | None:
     if not may_edit(user):
         return None
     # as the list has them, so that it shows what is counted here
-    broken: QuerySet[Any] = listing.found(listing.Wanted(state="active", status="failed"))
-    newest = broken.annotate(number=Window(Count("pk"))).order_by("-last_run_id")
-    found = list(newest.values_list("last_run_id", "number")[:NAMED])
+    broken = listing.with_status(Enrichment.objects.filter(active=True), "failed")
+    runs = EnrichmentRun.objects.filter(enrichment=OuterRef("pk")).order_by("-queued_at", "-pk")
+    newest = broken.annotate(last_run=Subquery(runs.values("pk")[:1]), number=Window(Count("pk")))
+    found = list(newest.order_by("-last_run").values_list("last_run", "number")[:NAMED])
     if not found:
         return None
     total = found[0][1]

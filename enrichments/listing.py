@@ -125,7 +125,7 @@ def found(want: Wanted) -> QuerySet[Enrichment]:
         enrichments = enrichments.filter(type_key=want.type_key)
     if want.connection:
         enrichments = enrichments.filter(connection__uuid=want.connection)
-    enrichments = _with_status(_with_state(enrichments, want.state), want.status)
+    enrichments = with_status(_with_state(enrichments, want.state), want.status)
     enrichments = enrichments.annotate(
         last_run_id=Subquery(_runs().values("pk")[:1]), result_id=Subquery(_results().values("pk")[:1])
     )
@@ -153,7 +153,8 @@ def _with_state(enrichments: QuerySet[Enrichment], state: str) -> QuerySet[Enric
     return enrichments
 
 
-def _with_status(enrichments: QuerySet[Enrichment], status: str) -> QuerySet[Enrichment]:
+def with_status(enrichments: QuerySet[Enrichment], status: str) -> QuerySet[Enrichment]:
+    """Those of a status of ``STATUSES``; all of them for none."""
     if not status:
         return enrichments
     if status == "not_started":
