@@ -11,10 +11,10 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from connections import sharing
-from connections.models import Access, Connection, ConnectionSecret, Consent, State
+from connections.models import Access, Connection, ConnectionSecret, State
 from connections.permissions import can_use
 from connections_portal import roles
-from connections_portal.models import AuditEntry, User
+from connections_portal.models import User
 from connections_portal.roles import Role
 from exports.models import Export
 from tests.factories import make_connection
@@ -244,43 +244,3 @@ def test_an_unknown_connection_is_not_there(admin: User, client_of: ClientOf) ->
 
 
 # ---- removal ----
-
-
-def test_remove_asks_and_then_removes(admin: User, contributor: User, client_of: ClientOf) -> None:
-    connection = make_connection(actor=admin, access=Access.SPECIFIC, people=[contributor])
-    url = reverse("connections:remove", args=[connection.uuid])
-    client = client_of(admin)
-    assert "Nothing uses it." in client.get(url).content.decode()
-    assert Connection.objects.exists()
-    answer = client.post(url, {"version": connection.version})
-    assert (answer.status_code, answer["Location"]) == (303, LIST)
-    assert not Connection.objects.exists()
-    assert not ConnectionSecret.objects.exists()
-    assert Consent.objects.count() == 1
-    assert AuditEntry.objects.filter(action="connection.removed", object_uuid=connection.uuid).exists()
-
-
-def test_a_connection_in_use_is_not_removed(admin: User, client_of: ClientOf) -> None:
-    connection = make_connection(actor=admin)
-    export = used(connection)
-    url = reverse("connections:remove", args=[connection.uuid])
-    client = client_of(admin)
-    page = client.get(url).content.decode()
-    assert "used by 1 export" in page
-    assert reverse("exports:detail", args=[export.uuid]) in page
-    assert 'class="btn danger"' not in page
-    answer = client.post(url, {"version": connection.version}, headers={"HX-Request": "true"})
-    assert answer.status_code == 409
-    assert "used by 1 export" in answer.content.decode()
-    assert Connection.objects.exists()
-    assert AuditEntry.objects.filter(action="connection.remove_refused", outcome="refused").exists()
-
-
-@pytest.mark.parametrize("version", ["0", "7", "", "x", "²", "9" * 30])
-def test_a_stale_dialog_is_refused(admin: User, client_of: ClientOf, version: str) -> None:
-    connection = make_connection(actor=admin)
-    url = reverse("connections:remove", args=[connection.uuid])
-    answer = client_of(admin).post(url, {"version": version})
-    assert answer.status_code == 409
-    assert "was changed since you opened this dialog" in answer.content.decode()
-    assert Connection.objects.exists()

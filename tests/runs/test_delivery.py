@@ -161,7 +161,12 @@ def test_the_audit_tells_who_what_and_how_it_ended(delivery: Delivery) -> None:
     person = delivery.admin.pk
     assert told == [("export.run_requested", person), ("secret.used", person), ("export.run_finished", None)]
     used, finished = entries.reverse()[1], entries.reverse()[0]
-    assert used.details == {"purpose": "run", "fields": ["password"], "run": str(run.uuid)}
+    assert used.details == {
+        "purpose": "run",
+        "fields": ["password"],
+        "run": str(run.uuid),
+        "item": export.name,
+    }
     assert finished.details["state"] == "successful"
     assert (finished.details["read"], finished.details["sent"], finished.details["left_out"]) == (3, 2, 1)
 

@@ -131,7 +131,10 @@ def test_a_delivery_of_no_rows_replaces_nothing(delivery: Delivery) -> None:
 @pytest.mark.parametrize(
     "zone", ["UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/St_Johns", "Africa/Cairo"]
 )
-@pytest.mark.parametrize("kind", [kind for kind in ScheduleKind if kind != ScheduleKind.MANUAL])
+# what follows the system refresh has no time of its own: for that one see tests/portal/test_refresh.py
+@pytest.mark.parametrize(
+    "kind", [kind for kind in ScheduleKind if kind not in (ScheduleKind.MANUAL, ScheduleKind.SYSTEM)]
+)
 def test_no_schedule_runs_more_often_than_every_15_minutes(kind: ScheduleKind, zone: str) -> None:
     """However often it is set to run, also around changes of the clock; a new kind has to be added here."""
     for local_time in (dt.time(0), dt.time(2), dt.time(2, 30), dt.time(3), dt.time(23, 59)):
