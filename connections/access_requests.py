@@ -12,10 +12,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from connections.connectors import CONNECTORS, type_name
+from connections.connectors import CONNECTORS
 from connections.connectors.base import Connector
 from connections.models import AccessRequest, Connection, State
 from connections.sharing import grantable_people
+from connections.types import type_name
 from connections_portal.models import User
 from connections_portal.names import search_words
 from connections_portal.templatetags.portal import day_and_time

@@ -13,9 +13,9 @@ from django.utils.translation import ngettext
 
 from connections import connectors, listing
 from connections.access_requests import decision, of_person, open_requests
-from connections.connectors import type_name
 from connections.models import Access, AccessRequest, Connection, State
 from connections.permissions import can_edit
+from connections.types import type_name
 from connections_portal import roles
 from connections_portal.models import AuditEntry, User
 from connections_portal.notices import NAMED, Item, Notice, Number

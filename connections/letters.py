@@ -5,8 +5,8 @@ from uuid import UUID
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from connections.connectors import type_name
 from connections.models import AccessRequest
+from connections.types import type_name
 from connections_portal import roles
 from connections_portal.mail import Letter
 from connections_portal.models import User

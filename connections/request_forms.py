@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from connections.access_requests import askable
-from connections.connectors import type_name
 from connections.operations.requests import LONGEST_REASON, SHORTEST_REASON, clean_text
+from connections.types import type_name
 
 
 class Text(forms.CharField):

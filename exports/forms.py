@@ -9,9 +9,9 @@ from django.utils.translation import gettext, gettext_lazy
 from django.utils.translation import gettext as _
 
 from connections import connectors
-from connections.connectors import type_name
 from connections.connectors.base import Field
 from connections.models import Connection, State
+from connections.types import type_name
 from connections_portal.names import clean_name
 from exports import form_items
 from exports.form_schedule import ScheduleForm, stored_schedule

@@ -31,9 +31,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from connections.connectors import CONNECTORS, keys_for, type_name
+from connections.connectors import CONNECTORS, keys_for
 from connections.models import State
 from connections.permissions import can_edit as can_edit_connections
+from connections.types import type_name
 from connections_portal import refresh, roles
 from connections_portal.models import ACTIVE_STATES, RunState, User
 from connections_portal.names import name_key, search_words

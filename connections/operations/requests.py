@@ -13,11 +13,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from connections.access_requests import askable, decision, fitting, may_be_granted
-from connections.connectors import type_name
 from connections.models import Access, AccessRequest, Connection
 from connections.operations.share import share_connection
 from connections.permissions import can_edit, can_use
 from connections.sharing import granted
+from connections.types import type_name
 from connections_portal import audit, mail, roles
 from connections_portal.errors import NotAllowed, OperationError, Stale
 from connections_portal.models import User

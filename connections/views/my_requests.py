@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from connections.access_requests import STATUS_KINDS, decision, of_person
-from connections.connectors import type_name
 from connections.models import AccessRequest
 from connections.operations.requests import AlreadyAnswered, request_access, withdraw_request
 from connections.request_forms import AskForm
+from connections.types import type_name
 from connections_portal.errors import OperationError
 from connections_portal.roles import Role
 from connections_portal.web import (

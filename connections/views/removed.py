@@ -57,7 +57,8 @@ def restore(request: PortalRequest, uuid: UUID) -> HttpResponse:
     """Ask, under which name too, then restore and go to the connection. One that is back already is shown."""
     back = Connection.objects.editable_by(request.user).filter(uuid=uuid).first()
     if back is not None:
-        messages.info(request, _("%(name)s was restored meanwhile.") % {"name": back.name})
+        if request.method == "POST":  # looking leaves no message behind
+            messages.info(request, _("%(name)s was restored meanwhile.") % {"name": back.name})
         return go_to(request, reverse("connections:detail", args=[uuid]))
     kept = get_object_or_404(restorable(), uuid=uuid)
     error: OperationError | None = None

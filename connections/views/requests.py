@@ -12,11 +12,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from connections import access_requests
 from connections.access_requests import FILTERS, fitting, may_be_granted
-from connections.connectors import type_name
 from connections.models import AccessRequest, Connection
 from connections.operations.requests import AlreadyAnswered, decline_request, grant_access
 from connections.request_forms import DeclineForm, GrantForm
 from connections.sharing import grantable_people
+from connections.types import type_name
 from connections.views.discover import tab_counts
 from connections.views.lists import target_of
 from connections.views.my_requests import row

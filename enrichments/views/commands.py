@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from connections import connectors
 from connections.attach_form import AttachForm
+from connections.types import type_name as connection_type_name
 from connections_portal import undo, web
 from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import Trigger
@@ -66,7 +66,7 @@ def activate_one(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "form": form,
         "waits": waits,
         "offered": offered,
-        "connection_type": connectors.type_name(enrichment.type_key),
+        "connection_type": connection_type_name(enrichment.type_key),
         "title": _("Activate enrichment"),
         "action": reverse("enrichments:activate", args=[enrichment.uuid]),
         "cancel_url": _detail(enrichment),

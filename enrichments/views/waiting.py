@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
-from connections import connectors
+from connections.types import type_name as connection_type_name
 from connections.views.waiting import Waiting, attach_all, choose_type
 from connections_portal import bulk
 from connections_portal.web import PortalRequest, role_required
@@ -41,7 +41,7 @@ def waiting(request: PortalRequest) -> HttpResponse:
 @role_required(*EDITING_ROLES)
 def attach_waiting(request: PortalRequest, type_key: str) -> HttpResponse:
     """Choose one connection for all of them; each gets it under *Activate* of a single one."""
-    connection_type = connectors.type_name(type_key)
+    connection_type = connection_type_name(type_key)
     described = Waiting(
         rows=all_waiting().filter(type_key=type_key),
         connection_type=connection_type,

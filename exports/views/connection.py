@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from connections.attach_form import AttachForm
-from connections.connectors import type_name
 from connections.models import Connection, State
+from connections.types import type_name
 from connections_portal import refresh, undo, web
 from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import User

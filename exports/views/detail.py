@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from connections import connectors
-from connections.connectors import type_name
+from connections.types import type_name
 from connections_portal import refresh, web
 from connections_portal.web import PortalRequest, role_required
 from exports.models import Export, ItemKind

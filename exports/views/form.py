@@ -10,9 +10,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from connections import connectors
-from connections.connectors import CONNECTORS, type_name
+from connections.connectors import CONNECTORS
 from connections.models import Connection
 from connections.permissions import can_edit as can_edit_connections
+from connections.types import type_name
 from connections.views.flow import CHOSEN, RETURN_TO
 from connections_portal import web
 from connections_portal.errors import NotAllowed, OperationError, Stale

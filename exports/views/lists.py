@@ -8,8 +8,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from connections.connectors import keys_for, type_name
+from connections.connectors import keys_for
 from connections.models import Connection, State
+from connections.types import type_name
 from connections.waiting import Banner
 from connections_portal import roles, web
 from connections_portal.models import User

@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseStopPolling
 
-from connections.connectors import type_name
 from connections.models import Consent
 from connections.permissions import can_edit as can_edit_connections
+from connections.types import type_name
 from connections_portal import refresh, run_words, web
 from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import RunState, Trigger

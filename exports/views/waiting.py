@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
-from connections.connectors import type_name
+from connections.types import type_name
 from connections.views.waiting import Waiting, attach_all, choose_type
 from connections_portal import bulk
 from connections_portal.web import PortalRequest, role_required

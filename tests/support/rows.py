@@ -40,7 +40,10 @@ def make_the_rest(connection: Connection, admin: User, contributor: User) -> Enr
     """What there is besides a connection and an export on it; returns the run of an enrichment on the connection."""
     now = timezone.now()
     team, _new = Group.objects.get_or_create(name="Campaign team")
-    grant: dict[str, Any] = {"permission": Permission.objects.get(codename="use_connection"), "content_object": connection}
+    grant: dict[str, Any] = {
+        "permission": Permission.objects.get(codename="use_connection"),
+        "content_object": connection,
+    }
     ConnectionGroupObjectPermission.objects.get_or_create(group=team, **grant)
     ConnectionUserObjectPermission.objects.get_or_create(user=contributor, **grant)
     run = make_enrichment_run(connection, admin)

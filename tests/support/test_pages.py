@@ -108,7 +108,9 @@ def test_where_a_connection_leads_is_on_no_page(client: Client, runs: dict[str, 
         object_uuid=connection.uuid,
         details={"fingerprint": "SHA256:hidden-place", "host": "hidden-place", "deleted": ["hidden-place/x"]},
     )
-    run = stand(runs["exportrun"], RunState.FAILED, detail="hidden-place said no", options={"x": "hidden-place"})
+    run = stand(
+        runs["exportrun"], RunState.FAILED, detail="hidden-place said no", options={"x": "hidden-place"}
+    )
     run.attempts.update(detail="hidden-place said no")
     kept = ("files.example.com", "hidden-place", "visits.csv", connection.target_digest, '"portal"')
     for model in admin_site.site._registry:
