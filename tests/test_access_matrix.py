@@ -5,8 +5,10 @@ with whom nothing is shared), support, admin. A line gives one status per role, 
 the method does not exist (405). Forms are posted empty: what matters is who gets past the door.
 """
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.contrib import admin as django_admin
@@ -16,7 +18,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from connections.models import Access, AccessRequest
+from connections.connectors.sftp import Sftp
+from connections.models import Access, AccessRequest, RemovedConnection
 from connections_portal.models import AuditEntry, Refresh, Trigger, User
 from connections_portal.refresh import start as start_refresh
 from enrichments.models import Enrichment
@@ -24,7 +27,7 @@ from exports.models import Export, ExportRun, ItemKind
 from exports.operations.edit import Item, Timing, create_export
 from exports.operations.run import enqueue_run
 from tests.data import write_customers
-from tests.factories import make_connection
+from tests.factories import SETTINGS, make_connection
 
 pytestmark = pytest.mark.django_db
 
@@ -79,7 +82,7 @@ MATRIX: dict[str, tuple[str, str]] = {
     "connections:remove_several": ("302 - - - - - -", "302 403 403 403 403 403 422"),
     "connections:move": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
     "connections:removed": ("302 403 403 403 403 403 200", "302 - - - - - -"),
-    "connections:restore": ("302 403 403 403 403 403 404", "302 403 403 403 403 403 404"),
+    "connections:restore": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
     "connections:requests": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:grant": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
     "connections:decline": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
@@ -215,7 +218,6 @@ def address(name: str, export: Export) -> str:
         "connections:remove": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:remove_several": ["exports"],
         "connections:move": [export.connection.uuid],  # type: ignore[union-attr]
-        "connections:restore": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:access": [export.connection.uuid],  # type: ignore[union-attr]
         **{f"permissions:{name}": [export.responsible_id] for name in OF_A_PERSON},
         "exports:attach_waiting": ["sftp"],
@@ -227,6 +229,8 @@ def address(name: str, export: Export) -> str:
         return reverse(name, args=[refresh.uuid])
     if name in {"permissions:group_edit", "permissions:group_remove"}:
         return reverse(name, args=[Group.objects.get_or_create(name="Campaign team")[0].pk])
+    if name == "connections:restore":
+        return reverse(name, args=[removed_connection().uuid])
     if name in arguments:
         return reverse(name, args=arguments[name])
     if name in {"requests:withdraw", "connections:grant", "connections:decline"}:
@@ -261,6 +265,22 @@ def address_of_enrichment(name: str, export: Export) -> str:
         run = found.runs.first() or found.runs.create(state="canceled", not_before=timezone.now())
         return reverse(name, args=[found.uuid, run.uuid])
     return reverse(name)
+
+
+def removed_connection() -> RemovedConnection:
+    """One that was removed and can be restored."""
+    now = timezone.now()
+    kept, _new = RemovedConnection.objects.get_or_create(
+        name="Gone",
+        defaults={
+            "uuid": uuid4(),
+            "type_key": "sftp",
+            "settings": Sftp.clean(SETTINGS),
+            "created_at": now,
+            "keep_until": now + dt.timedelta(days=30),
+        },
+    )
+    return kept
 
 
 def finished_run(export: Export) -> None:
