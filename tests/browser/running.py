@@ -36,8 +36,8 @@ class Portal:
     var_dir: Path
 
     def delivered(self) -> list[Path]:
-        """Every file that has arrived at the sandbox, temporary ones included."""
-        files = self.var_dir / "sandbox" / "files"
+        """Every file that has arrived at the sandbox's folder for exports, temporary ones included."""
+        files = self.var_dir / "sandbox" / "files" / "incoming"
         return sorted(path for path in files.rglob("*") if path.is_file())
 
     def manage(self, *arguments: str) -> str:

@@ -95,7 +95,7 @@ def test_every_address_that_shows_something_is_looked_at() -> None:
     assert answers_get - looked_at == set(NO_PAGE)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_every_page(
     portal: Portal, new_context: NewContext, axe: Check, axe_colours: Check, problems: list[str]
 ) -> None:

@@ -139,7 +139,7 @@ def test_everything_stops_and_the_connections_page_says_what_depends_on_it(
     client = client_of(admin)
     shown = words(client.get(reverse("connections:detail", args=[source.uuid])))
     assert "Used by 1 enrichment Churn scores" in shown
-    assert "People in segments or data sets 4" in shown
+    assert "People 4" in shown
     assert "Rows in 30 days 3 in 1 run" in shown
     entry = stop_everything(connection=source, actor=admin)
     assert (entry.details["canceled"], entry.details["runs"]) == (1, ["Churn scores"])

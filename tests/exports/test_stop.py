@@ -282,7 +282,7 @@ def test_usage_in_business_terms(
     client: Client, connection: Connection, make_export: MakeExport, make_run: MakeRun
 ) -> None:
     export = make_export(name="Newsletter", schedule=DAILY)
-    assert "People in segments or data sets Not known before each has run once" in words(
+    assert "People Not known before each has run once" in words(
         page(client, "detail", connection)
     )
     run = make_run(export, RunState.SUCCESSFUL, read=4, sent=3, left_out=1, selected=4)
@@ -294,7 +294,7 @@ def test_usage_in_business_terms(
     told = words(page(client, "detail", connection))
     for said in (
         "Used by 1 export Newsletter Every day at 06:00",
-        "People in segments or data sets 4",
+        "People 4",
         "Rows in 30 days 3 in 1 run",
         "Who can use it 2 people Administrators, Ana Weber",
     ):
