@@ -282,9 +282,7 @@ def test_usage_in_business_terms(
     client: Client, connection: Connection, make_export: MakeExport, make_run: MakeRun
 ) -> None:
     export = make_export(name="Newsletter", schedule=DAILY)
-    assert "People Not known before each has run once" in words(
-        page(client, "detail", connection)
-    )
+    assert "People Not known before each has run once" in words(page(client, "detail", connection))
     run = make_run(export, RunState.SUCCESSFUL, read=4, sent=3, left_out=1, selected=4)
     ExportTask.objects.filter(run=run).update(selected=4)
     old = make_run(export, RunState.SUCCESSFUL, read=90, sent=90, selected=9)
