@@ -1,7 +1,7 @@
 """The kernel's tables: people, the audit, and what every kind of run has in common."""
 
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
@@ -195,6 +195,9 @@ class Run(models.Model):
     people who may edit the connection. ``read = sent + rejected + left_out`` in a finished run.
     """
 
+    # the field that leads to what it is a run of, which has a connection and a responsible person
+    subject_name: ClassVar[str]
+
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     state = models.CharField(max_length=10, choices=RunState.choices, default=RunState.QUEUED)
     trigger = models.CharField(max_length=10, choices=Trigger.choices)
@@ -248,9 +251,9 @@ class Run(models.Model):
         ]
 
     @property
-    def subject(self) -> models.Model:
+    def subject(self) -> Any:
         """What it is a run of."""
-        raise NotImplementedError
+        return getattr(self, self.subject_name)
 
     @property
     def is_active(self) -> bool:

@@ -67,6 +67,8 @@ class EnrichmentRun(Run):
     customers with a value]``. ``result_folder`` is relative to the table's folder below ``ENRICHMENTS_DIR``.
     """
 
+    subject_name = "enrichment"
+
     enrichment = models.ForeignKey(Enrichment, on_delete=models.CASCADE, related_name="runs")
     connection_uuid = models.UUIDField(null=True)
     connection_type = models.CharField(max_length=60)
@@ -101,11 +103,6 @@ class EnrichmentRun(Run):
 
     def __str__(self) -> str:
         return f"{self.enrichment} {self.queued_at:%Y-%m-%d %H:%M}"
-
-    @property
-    def subject(self) -> Enrichment:
-        """The enrichment."""
-        return self.enrichment
 
 
 class EnrichmentAttempt(Attempt):

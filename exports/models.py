@@ -122,6 +122,8 @@ class ExportRun(Run):
     ``files`` as pairs of name and size, and the ``place`` (``operations.places``) of both folders.
     """
 
+    subject_name = "export"
+
     export = models.ForeignKey(Export, on_delete=models.CASCADE, related_name="runs")
     connection_uuid = models.UUIDField()
     connection_type = models.CharField(max_length=60)
@@ -153,11 +155,6 @@ class ExportRun(Run):
 
     def __str__(self) -> str:
         return f"{self.export} {self.queued_at:%Y-%m-%d %H:%M}"
-
-    @property
-    def subject(self) -> Export:
-        """The export."""
-        return self.export
 
 
 class TemporaryFolder(models.Model):

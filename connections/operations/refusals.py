@@ -1,5 +1,7 @@
 """Why a run must not use a connection, or not yet: asked when a worker takes it up, before any secret is read."""
 
+from typing import Any
+
 from connections import connectors, dependents
 from connections.connectors.base import N_
 from connections.models import Connection, State
@@ -32,6 +34,20 @@ def of_connection(connection: Connection) -> Refusal | None:
             ADMINISTRATOR,
         )
     return None
+
+
+def of_run_on(run: Any, connection: Connection) -> Refusal | None:
+    """What is wrong with the run's connection: its type, what changed since the run was queued, its state (S4, S16)."""
+    if (refusal := type_is_gone(connection)) is not None:
+        return refusal
+    if (connection.uuid, connection.epoch) != (run.connection_uuid, run.connection_epoch):
+        return Refusal(
+            "connection_changed",
+            N_("The connection was changed after the run was started."),
+            N_("Start the run again."),
+            WhoActs.EDITOR.value,
+        )
+    return of_connection(connection)
 
 
 def has_room(connection: Connection) -> bool:

@@ -5,25 +5,19 @@ name, and only then is the table led to it (rule S25).
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from django.db import Error, transaction
+from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from connections.connectors.base import N_, Connector
-from connections.connectors.errors import ConnectorError
-from connections.models import Connection
+from connections.connectors.base import N_
 from connections.operations import attempts, failures
-from connections.operations.attention import clear_attention
-from connections.operations.connector import open_connector
-from connections.operations.failures import Failed, Failure, of_connector
-from connections.operations.refusals import has_room
-from connections_portal import audit, runs
-from connections_portal.models import LEASED_STATES, RunState, WhoActs
-from connections_portal.runs import Claimed, Lease, LeaseLost
+from connections.operations.carrying import carry, connector_of, succeed
+from connections.operations.failures import Failed, Failure
+from connections_portal import audit
+from connections_portal.models import RunState, WhoActs
+from connections_portal.runs import Lease, LeaseLost
 from enrichments import tables
 from enrichments.importing import Imported, ImportProblem, SourceChanged, run_import
 from enrichments.models import EnrichmentRun
@@ -37,38 +31,17 @@ STILL = Q(enrichment__connection__epoch=F("connection_epoch"), enrichment__activ
 
 
 def execute_run(*, run_id: int, worker: str) -> str:
-    """Take the run up if it is due, and carry it to its end or its next attempt. Returns what came of it."""
-    if not attempts.has_space(run_id):
-        return "no space"
-    claimed, lease = runs.claim(
+    """See ``carrying.carry``."""
+    return carry(
         EnrichmentRun,
         run_id,
         worker=worker,
-        lock_first=_lock_connection,
-        slot_free=lambda run: has_room(Connection.objects.get(enrichments=run.enrichment_id)),
-        refuses=refusals.of_run,
-        on_refused=lambda run, refusal: record_end(run, RunState.FAILED, refusal.code),
         still=STILL,
+        refuses=refusals.of_run,
+        attempt=_attempt,
+        publish=_publish,
+        carrier=CARRIER,
     )
-    if lease is None:
-        if claimed is Claimed.REFUSED:
-            _after_the_end(run_id)
-        return claimed.value
-    taken = EnrichmentRun.objects.select_related("enrichment__connection", "started_by")
-    with runs.keep(lease):
-        try:
-            run = taken.get(pk=run_id)
-            outcome = _publish(run, lease) if run.state == RunState.PUBLISHING else _attempt(run, lease)
-        except (LeaseLost, EnrichmentRun.DoesNotExist):
-            # canceled, or deleted together with its enrichment
-            outcome = "lost"
-    _after_the_end(run_id)
-    return outcome
-
-
-def _lock_connection(run_id: int) -> None:
-    """Lock what slots are counted on; always before the run, as those do who change a connection."""
-    Connection.objects.select_for_update(of=("self",)).filter(enrichments__runs=run_id).first()
 
 
 def _attempt(run: EnrichmentRun, lease: Lease) -> str:
@@ -115,7 +88,7 @@ def _place_is_unusable(code: str, cause: str, error: OSError) -> Failure:
 
 def _bring_in(run: EnrichmentRun, lease: Lease, folder: Path) -> Imported:
     """Read and check the file into ``folder``. Raises Failed and LeaseLost."""
-    with _connector(run) as connector, connector.fetch() as source:
+    with connector_of(run, _of_portal) as connector, connector.fetch() as source:
         return run_import(
             source=source,
             options=run.options,
@@ -170,41 +143,7 @@ def _publish(run: EnrichmentRun, lease: Lease) -> str:
     except OSError as error:
         failure = _place_is_unusable("not_published", N_("The output table could not be replaced."), error)
         return attempts.publish_later(run, lease, failure, carrier=CARRIER)
-    return _succeed(run, lease)
-
-
-def _succeed(run: EnrichmentRun, lease: Lease) -> str:
-    state = RunState.WARNINGS if run.rejected else RunState.SUCCESSFUL
-    with transaction.atomic():
-        if run.enrichment.connection_id:
-            clear_attention(connection_id=run.enrichment.connection_id)  # before the run, as everywhere
-        texts = {"code": "", "cause": "", "remedy": "", "detail": "", "who_acts": ""}
-        if not runs.finish(lease, RunState.PUBLISHING, state=state, **texts):
-            raise LeaseLost
-        attempts.succeed(run)
-        record_end(run, state)
-    return state.value
-
-
-@contextmanager
-def _connector(run: EnrichmentRun) -> Iterator[Connector]:
-    """The run's connector; whatever goes wrong becomes a Failure while its secrets can still be masked."""
-    connection = run.enrichment.connection
-    if connection is None:
-        raise LeaseLost
-    try:
-        with open_connector(
-            connection, purpose="run", actor=run.started_by or run.enrichment.responsible, run=run
-        ) as connector:
-            try:
-                yield connector
-            except ConnectorError as error:
-                raise Failed(of_connector(error)) from None
-    except (Failed, LeaseLost, Error):
-        # the database is not the run's fault: the worker stops, its lease ends, and the next one goes on
-        raise
-    except Exception as error:  # noqa: BLE001  # the run must end in a true state whatever happens
-        raise Failed(_of_portal(run, error)) from None
+    return succeed(run, lease, carrier=CARRIER)
 
 
 def _of_portal(run: EnrichmentRun, error: Exception) -> Failure:
@@ -245,16 +184,3 @@ CARRIER = attempts.Carrier(
     close_items=lambda run, again: None,
     not_published=N_("The file was read but the output table could not be replaced."),
 )
-
-
-def _after_the_end(run_id: int) -> None:
-    """Wake the connection's next queued run: unless this one still holds its slot, there is room."""
-    run = EnrichmentRun.objects.filter(pk=run_id).exclude(state__in=LEASED_STATES).first()
-    if run is None:
-        return
-    waiting = EnrichmentRun.objects.filter(
-        enrichment__connection__enrichments=run.enrichment_id, state=RunState.QUEUED, not_before__lte=Now()
-    )
-    next_id = waiting.order_by("queued_at", "pk").values_list("pk", flat=True).first()
-    if next_id is not None:
-        wake(next_id)

@@ -1,7 +1,7 @@
 """Why a queued run of an enrichment must not start: checked when a worker takes it up, before any secret is read."""
 
 from connections.connectors.base import N_
-from connections.operations.refusals import of_connection, type_is_gone
+from connections.operations.refusals import of_run_on
 from connections_portal.models import Trigger, WhoActs
 from connections_portal.runs import Refusal
 from enrichments.models import EnrichmentRun
@@ -22,15 +22,7 @@ def of_run(run: EnrichmentRun) -> Refusal | None:
             N_("Add a connection to the enrichment."),
             EDITOR,
         )
-    refusal = type_is_gone(connection)
-    if refusal is None and (connection.uuid, connection.epoch) != (run.connection_uuid, run.connection_epoch):
-        refusal = Refusal(
-            "connection_changed",
-            N_("The connection was changed after the run was started."),
-            N_("Start the run again."),
-            EDITOR,
-        )
-    return refusal or of_connection(connection) or _no_right(run)
+    return of_run_on(run, connection) or _no_right(run)
 
 
 def _no_right(run: EnrichmentRun) -> Refusal | None:

@@ -5,22 +5,18 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from django.db import Error, transaction
+from django.db import Error
 from django.db.models import F, Q
-from django.db.models.functions import Now
 
 from connections.connectors.base import N_, Connector, FileDelivery
 from connections.connectors.errors import ConnectorError
-from connections.models import Connection
 from connections.operations import attempts
-from connections.operations.attention import clear_attention
-from connections.operations.connector import open_connector
+from connections.operations.carrying import carry, connector_of, succeed
 from connections.operations.failures import Failed, of_connector
-from connections.operations.refusals import has_room
-from connections_portal import audit, customer_data, runs
-from connections_portal.models import LEASED_STATES, RunState
-from connections_portal.runs import Claimed, Lease, LeaseLost
-from exports.models import Export, ExportRun, TaskState
+from connections_portal import audit, customer_data
+from connections_portal.models import RunState
+from connections_portal.runs import Lease, LeaseLost
+from exports.models import ExportRun, TaskState
 from exports.operations import leftovers, places, refusals
 from exports.operations.deliver import Ahead, look_ahead, send
 from exports.operations.failures import of_portal
@@ -28,43 +24,20 @@ from exports.tasks import wake
 
 # The target, consent or pause of the connection changes its epoch; a run goes on only under the one it began with (S4).
 STILL = Q(export__connection__epoch=F("connection_epoch"))
-# Removed while a worker has it in its hands.
-GONE = (Export.DoesNotExist, ExportRun.DoesNotExist)
 
 
 def execute_run(*, run_id: int, worker: str) -> str:
-    """Take the run up if it is due, and carry it to its end or its next attempt. Returns what came of it."""
-    if not attempts.has_space(run_id):
-        return "no space"
-    claimed, lease = runs.claim(
+    """See ``carrying.carry``."""
+    return carry(
         ExportRun,
         run_id,
         worker=worker,
-        lock_first=_lock_connection,
-        slot_free=lambda run: has_room(Connection.objects.get(exports=run.export_id)),
-        refuses=refusals.of_run,
-        on_refused=lambda run, refusal: record_end(run, RunState.FAILED, refusal.code),
         still=STILL,
+        refuses=refusals.of_run,
+        attempt=_attempt,
+        publish=_publish,
+        carrier=CARRIER,
     )
-    if lease is None:
-        if claimed is Claimed.REFUSED:
-            _after_the_end(ExportRun.objects.select_related("export").filter(pk=run_id).first())
-        return claimed.value
-    taken = ExportRun.objects.select_related("export__connection", "export__responsible", "started_by")
-    with runs.keep(lease):
-        try:
-            run = taken.get(pk=run_id)
-            outcome = _publish(run, lease) if run.state == RunState.PUBLISHING else _attempt(run, lease)
-        except (LeaseLost, *GONE):
-            # canceled, or removed together with its export
-            outcome = "lost"
-    _after_the_end(ExportRun.objects.select_related("export").filter(pk=run_id).first())
-    return outcome
-
-
-def _lock_connection(run_id: int) -> None:
-    """Lock what slots are counted on; always before the run, as those do who change a connection."""
-    Connection.objects.select_for_update(of=("self",)).filter(exports__runs=run_id).first()
 
 
 def _attempt(run: ExportRun, lease: Lease) -> str:
@@ -73,7 +46,7 @@ def _attempt(run: ExportRun, lease: Lease) -> str:
     failure = None
     try:
         with (
-            _connector(run) as connector,
+            connector_of(run, of_portal) as connector,
             _signing_in(connector) as line,
             customer_data.open_for_run() as engine,
         ):
@@ -88,7 +61,7 @@ def _attempt(run: ExportRun, lease: Lease) -> str:
     except Failed as failed:
         failure = failed.failure
     if failure is None:
-        return _succeed(run, lease)
+        return succeed(run, lease, carrier=CARRIER)
     run.refresh_from_db()
     if run.state == RunState.PUBLISHING:
         return attempts.publish_later(run, lease, failure, carrier=CARRIER)
@@ -136,46 +109,11 @@ def _publish(run: ExportRun, lease: Lease) -> str:
     if run.export.connection is not None:
         run.export.connection = places.at(run.export.connection, run.manifest.get("place", {}))
     try:
-        with _connector(run) as connector, connector.deliver() as delivery:
+        with connector_of(run, of_portal) as connector, connector.deliver() as delivery:
             _give_final_name(run, delivery)
     except Failed as failed:
         return attempts.publish_later(run, lease, failed.failure, carrier=CARRIER)
-    return _succeed(run, lease)
-
-
-@contextmanager
-def _connector(run: ExportRun) -> Iterator[Connector]:
-    """The run's connector; whatever goes wrong becomes a Failure while its secrets can still be masked."""
-    connection = run.export.connection
-    if connection is None:
-        raise LeaseLost
-    try:
-        with open_connector(
-            connection, purpose="run", actor=run.started_by or run.export.responsible, run=run
-        ) as connector:
-            try:
-                yield connector
-            except ConnectorError as error:
-                raise Failed(of_connector(error)) from None
-    except (Failed, LeaseLost, *GONE, Error):
-        # a run that is gone has no end. The database is not the run's fault: the worker stops, its lease ends, and the
-        # next one goes on
-        raise
-    except Exception as error:  # noqa: BLE001  # the run must end in a true state whatever happens
-        raise Failed(of_portal(run, error)) from None
-
-
-def _succeed(run: ExportRun, lease: Lease) -> str:
-    state = RunState.WARNINGS if run.rejected else RunState.SUCCESSFUL
-    with transaction.atomic():
-        if run.export.connection_id:
-            clear_attention(connection_id=run.export.connection_id)  # before the run, as everywhere
-        texts = {"code": "", "cause": "", "remedy": "", "detail": "", "who_acts": ""}
-        if not runs.finish(lease, RunState.PUBLISHING, state=state, **texts):
-            raise LeaseLost
-        attempts.succeed(run)
-        record_end(run, state)
-    return state.value
+    return succeed(run, lease, carrier=CARRIER)
 
 
 def record_end(run: ExportRun, state: RunState, code: str = "") -> None:
@@ -202,20 +140,3 @@ CARRIER = attempts.Carrier(
     close_items=_close_items,
     not_published=N_("The files were uploaded but could not be given their final name."),
 )
-
-
-def _after_the_end(run: ExportRun | None) -> None:
-    """Wake the connection's next queued run: unless this one still holds its slot, there is room."""
-    if run is None or run.state in LEASED_STATES or run.export.connection_id is None:
-        return
-    wake_next(run.export)
-
-
-def wake_next(export: Export) -> None:
-    """Wake the oldest due run that waits for a slot of this export's connection."""
-    waiting = ExportRun.objects.filter(
-        export__connection__exports=export, state=RunState.QUEUED, not_before__lte=Now()
-    )
-    next_id = waiting.order_by("queued_at", "pk").values_list("pk", flat=True).first()
-    if next_id is not None:
-        wake(next_id)

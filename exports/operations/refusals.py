@@ -2,7 +2,7 @@
 
 from connections.connectors.base import N_
 from connections.models import Connection
-from connections.operations.refusals import ADMINISTRATOR, of_connection, type_is_gone
+from connections.operations.refusals import ADMINISTRATOR, of_run_on
 from connections.permissions import can_use
 from connections_portal.models import Trigger, WhoActs
 from connections_portal.runs import Refusal
@@ -21,15 +21,7 @@ def of_run(run: ExportRun) -> Refusal | None:
             N_("Add a connection to the export."),
             EDITOR,
         )
-    refusal = type_is_gone(connection)
-    if refusal is None and (connection.uuid, connection.epoch) != (run.connection_uuid, run.connection_epoch):
-        refusal = Refusal(
-            "connection_changed",
-            N_("The connection was changed after the run was started."),
-            N_("Start the run again."),
-            EDITOR,
-        )
-    return refusal or of_connection(connection) or _no_right(run, connection)
+    return of_run_on(run, connection) or _no_right(run, connection)
 
 
 def _no_right(run: ExportRun, connection: Connection) -> Refusal | None:

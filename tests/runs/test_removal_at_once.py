@@ -11,7 +11,7 @@ import pytest
 from django.db import transaction
 
 from connections.models import Connection, RemovedConnection
-from connections.operations import attempts
+from connections.operations import attempts, carrying
 from connections.operations.connector import open_connector
 from connections.operations.remove import (
     Decision,
@@ -28,7 +28,6 @@ from enrichments.models import EnrichmentRun
 from enrichments.operations.execute import execute_run as execute_enrichment
 from enrichments.operations.state import NeedsConnection, activate, deactivate
 from exports.models import Export, ExportAttempt, ExportRun
-from exports.operations import execute
 from exports.operations.connection import attach_connection
 from exports.operations.execute import execute_run
 from exports.operations.rename import rename_export
@@ -221,7 +220,7 @@ def test_a_worker_that_loses_its_export_while_the_line_fails(
             finally:
                 remove_connection(connection=connection, impact=shown, choices=GO, actor=admin)
 
-    monkeypatch.setattr(execute, "open_connector", and_then_removed)
+    monkeypatch.setattr(carrying, "open_connector", and_then_removed)
     assert execute_run(run_id=run.pk, worker="elsewhere") == "lost"
     assert not caplog.records
 

@@ -7,9 +7,9 @@ import pytest
 from django.db import OperationalError
 from pytest_django import Settings
 
+from connections.operations import carrying
 from connections_portal.models import Attempt, RunState, WhoActs
 from connections_portal.ticking import tick
-from enrichments.operations import execute
 from tests.enrichments.bringing import Bringing, carry, carry_again, lose_worker, shown
 from tests.enrichments.test_runs import assert_nothing_is_left
 
@@ -68,7 +68,7 @@ def test_a_success_that_cannot_be_written_is_found_by_the_next_worker(
 ) -> None:
     run = bringing.start(bringing.enrichment())
     with monkeypatch.context() as patch:
-        patch.setattr(execute, "clear_attention", busy)
+        patch.setattr(carrying, "clear_attention", busy)
         with pytest.raises(OperationalError):
             carry(run)
     run.refresh_from_db()

@@ -11,12 +11,12 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
+from connections.operations import carrying
 from connections_portal import settings as portal_settings
 from connections_portal.models import RunState
 from connections_portal.runs import Lease
 from connections_portal.ticking import tick
 from exports.models import ExportAttempt, ExportRun
-from exports.operations import execute
 from tests.runs.helpers import Delivery, carry, claimed, folders, lose_worker, start
 
 
@@ -87,7 +87,7 @@ def test_a_success_that_cannot_be_written_is_found_by_the_next_worker(
     export = delivery.export()
     run = start(export)
     with monkeypatch.context() as patch:
-        patch.setattr(execute, "clear_attention", busy)
+        patch.setattr(carrying, "clear_attention", busy)
         with pytest.raises(OperationalError):
             carry(run)
     run.refresh_from_db()
