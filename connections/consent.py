@@ -6,6 +6,7 @@ SHA-256 over text and links. A person agrees to the text they were shown: the fo
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -108,6 +109,11 @@ def give(*, connection: Connection, person: User, shown: Wording) -> Consent:
         wording=shown.text,
         **_about(connection, person),
     )
+
+
+def recorded(uuid: UUID | None) -> Consent | None:
+    """The agreement that a run has noted; None where it noted none."""
+    return Consent.objects.filter(uuid=uuid).first() if uuid else None
 
 
 def withdraw(*, connection: Connection, person: User) -> Consent:

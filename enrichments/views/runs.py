@@ -4,20 +4,16 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.http import HttpResponseStopPolling
 
-from connections.models import Consent
+from connections import consent
 from connections.permissions import can_edit as can_edit_connections
-from connections_portal import run_words, web
-from connections_portal.errors import NotAllowed, OperationError
-from connections_portal.models import RunState
+from connections_portal import run_pages, run_words
 from connections_portal.web import PortalRequest, role_required
 from enrichments import data_sets, story, types
 from enrichments.models import Enrichment, EnrichmentRun
@@ -41,16 +37,13 @@ def run(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
 @require_safe
 @role_required(*VIEWING_ROLES)
 def run_status(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
-    """The moving part of the page; polling stops (286) when the run has ended. Without htmx: the whole page."""
+    """See ``run_pages.moving_part``."""
     enrichment = load(uuid)
     shown = load_run(enrichment, run_uuid)
     context = _context(request, enrichment, shown)
-    if not web.is_fragment(request):
-        return render(request, "enrichments/run.html", context)
-    response = render(request, "enrichments/_run_update.html", context)
-    if not shown.is_active:
-        response.status_code = HttpResponseStopPolling.status_code
-    return response
+    return run_pages.moving_part(
+        request, shown, page="enrichments/run.html", fragment="enrichments/_run_update.html", context=context
+    )
 
 
 @require_POST
@@ -59,28 +52,19 @@ def cancel(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
     """*Cancel job*: stop a run that has not begun to replace the output table."""
     enrichment = load(uuid)
     shown = load_run(enrichment, run_uuid)
-    try:
-        cancel_run(run=shown, actor=request.user)
-    except NotAllowed:
-        web.refuse(request, enrichment)
-    except OperationError as refusal:
-        messages.error(request, refusal.message)
-    else:
-        shown.refresh_from_db()
-        if shown.state == RunState.CANCELED:
-            messages.success(request, _("The run is canceled. The output table stays as it was."))
-        else:
-            messages.info(request, _("The run had ended already."))
-    return web.go_to(request, _url(shown, enrichment))
+    return run_pages.cancel(
+        request,
+        shown,
+        operation=lambda: cancel_run(run=shown, actor=request.user),
+        canceled=_("The run is canceled. The output table stays as it was."),
+        url=_url(shown, enrichment),
+    )
 
 
 def _context(request: PortalRequest, enrichment: Enrichment, shown: EnrichmentRun) -> dict[str, Any]:
     """Everything that the page of a run shows; of the connection its name and type (rule S12)."""
     now = timezone.now()
     sees_connection = can_edit_connections(request.user)
-    consents = (
-        Consent.objects.filter(uuid=shown.consent_uuid) if shown.consent_uuid else Consent.objects.none()
-    )
     return {
         "enrichment": enrichment,
         "may_edit": may_edit(request.user),
@@ -96,7 +80,7 @@ def _context(request: PortalRequest, enrichment: Enrichment, shown: EnrichmentRu
         "attempts": run_words.attempt_lines(
             shown, shown.attempts.all(), WORDING, see_detail=sees_connection, now=now
         ),
-        "consent": consents.first() if sees_connection else None,
+        "consent": consent.recorded(shown.consent_uuid) if sees_connection else None,
         "history": history_of(enrichment, enrichment.runs.exclude(pk=shown.pk)[:HISTORY]),
     }
 

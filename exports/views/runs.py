@@ -11,14 +11,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.http import HttpResponseStopPolling
 
-from connections.models import Consent
+from connections import consent
 from connections.permissions import can_edit as can_edit_connections
 from connections.types import type_name
-from connections_portal import refresh, run_words, web
+from connections_portal import refresh, run_pages, run_words, web
 from connections_portal.errors import NotAllowed, OperationError
-from connections_portal.models import RunState, Trigger
+from connections_portal.models import Trigger
 from connections_portal.web import PortalRequest, role_required
 from exports import responsible, story
 from exports.models import Export, ExportRun
@@ -60,16 +59,13 @@ def run(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
 @require_safe
 @role_required(*VIEWING_ROLES)
 def run_status(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
-    """The moving part of the page; polling stops (286) when the run has ended. Without htmx: the whole page."""
+    """See ``run_pages.moving_part``."""
     export, allowed = load(request, uuid)
     shown = load_run(export, run_uuid)
     context = run_context(request, export, allowed, shown)
-    if not web.is_fragment(request):
-        return render(request, "exports/run.html", context)
-    response = render(request, "exports/_run_update.html", context)
-    if not shown.is_active:
-        response.status_code = HttpResponseStopPolling.status_code
-    return response
+    return run_pages.moving_part(
+        request, shown, page="exports/run.html", fragment="exports/_run_update.html", context=context
+    )
 
 
 @require_POST
@@ -78,19 +74,13 @@ def cancel(request: PortalRequest, uuid: UUID, run_uuid: UUID) -> HttpResponse:
     """*Cancel job*: stop a run that has not begun to publish."""
     export, _rights = load_to_change(request, uuid)
     shown = load_run(export, run_uuid)
-    try:
-        cancel_run(run=shown, actor=request.user)
-    except NotAllowed:
-        web.refuse(request, export)
-    except OperationError as refusal:
-        messages.error(request, refusal.message)
-    else:
-        shown.refresh_from_db()
-        if shown.state == RunState.CANCELED:
-            messages.success(request, _("The run is canceled. Nothing of it appears at the destination."))
-        else:
-            messages.info(request, _("The run had ended already."))
-    return web.go_to(request, run_url(shown, export))
+    return run_pages.cancel(
+        request,
+        shown,
+        operation=lambda: cancel_run(run=shown, actor=request.user),
+        canceled=_("The run is canceled. Nothing of it appears at the destination."),
+        url=run_url(shown, export),
+    )
 
 
 def run_url(run: ExportRun, export: Export) -> str:
@@ -120,16 +110,11 @@ def run_context(request: PortalRequest, export: Export, allowed: Rights, shown: 
         ),
         "files": story.file_lines(shown, tasks),
         "folder": shown.final_folder if sees_connection else "",
-        "consent": agreed(shown) if sees_connection else None,
+        "consent": consent.recorded(shown.consent_uuid) if sees_connection else None,
         "history": history_of(export, history),
         "next_run": next_run(export, refresh.next_at()),
         "responsibility": responsible.of_failed_run(shown, export, request.user, allowed),
     }
-
-
-def agreed(run: ExportRun) -> Consent | None:
-    """The consent under which the run sends."""
-    return Consent.objects.filter(uuid=run.consent_uuid).first() if run.consent_uuid else None
 
 
 def history_of(export: Export, runs: Iterable[ExportRun]) -> run_words.History:
