@@ -88,20 +88,9 @@ class Picker:
     @cached_property
     def phrase(self) -> str:
         """*20 of 143 are shown. Type more of the name.*, or how many were found; empty where all are shown."""
-        if self._number > MOST and not self.words:
-            return _("Search for people and groups by name. %(number)d can be chosen.") % {
-                "number": self._number
-            }
-        if self._number > MOST:
-            return _("%(most)d of %(number)d are shown. Type more of the name.") % {
-                "most": MOST,
-                "number": self._number,
-            }
-        if self.words and not self._number:
-            return _("Nobody else has this name.")
-        if self.words:
-            return ngettext("%(number)d found.", "%(number)d found.", self._number) % {"number": self._number}
-        return "" if self._number else _("There is nobody else to choose.")
+        return found_phrase(
+            self.words, self._number, ask=_("Search for people and groups by name. %(number)d can be chosen.")
+        )
 
     @cached_property
     def _number(self) -> int:
@@ -154,3 +143,22 @@ def _group(group: Group, members: Mapping[int, int]) -> Grantee:
         else _("Group without contributors")
     )
     return Grantee(key=f"group:{group.pk}", label=group.name, note=note, is_group=True, idle=not number)
+
+
+def found_phrase(words: str, number: int, *, ask: str) -> str:
+    """What stands under a search for ``words`` that found ``number``; empty where all are shown.
+
+    ``ask`` is said where nothing was typed and there are too many to show; it names the %(number)d.
+    """
+    if number > MOST and not words:
+        return ask % {"number": number}
+    if number > MOST:
+        return _("%(most)d of %(number)d are shown. Type more of the name.") % {
+            "most": MOST,
+            "number": number,
+        }
+    if words and not number:
+        return _("Nobody else has this name.")
+    if words:
+        return ngettext("%(number)d found.", "%(number)d found.", number) % {"number": number}
+    return "" if number else _("There is nobody else to choose.")

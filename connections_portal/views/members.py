@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
-from connections.picker import MOST, Grantee, person_note
+from connections.picker import MOST, Grantee, found_phrase, person_note
 from connections_portal.models import User
 from connections_portal.names import search_words
 from connections_portal.people_listing import ROLES, search_people, shown_name, with_role
@@ -45,18 +44,9 @@ class Members:
     @cached_property
     def phrase(self) -> str:
         """How many were found, or that more has to be typed; empty where all are shown."""
-        if self._number > MOST and not self.words:
-            return _("Search for people by name. %(number)d can be chosen.") % {"number": self._number}
-        if self._number > MOST:
-            return _("%(most)d of %(number)d are shown. Type more of the name.") % {
-                "most": MOST,
-                "number": self._number,
-            }
-        if self.words and not self._number:
-            return _("Nobody else has this name.")
-        if self.words:
-            return ngettext("%(number)d found.", "%(number)d found.", self._number) % {"number": self._number}
-        return "" if self._number else _("There is nobody else to choose.")
+        return found_phrase(
+            self.words, self._number, ask=_("Search for people by name. %(number)d can be chosen.")
+        )
 
     @cached_property
     def _others(self):  # type: ignore[no-untyped-def]
