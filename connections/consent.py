@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from connections import connectors
 from connections.connectors.base import Connector
 from connections.models import Connection, Consent
-from connections.secret_store import digest
+from connections.sealed import digest
 from connections_portal.models import User
 
 # Each direction has its own text and its own version.

@@ -1,51 +1,28 @@
-"""Secrets at rest and in use: the only module that encrypts and decrypts them.
+"""Secrets in use: which of them a connection or a draft has, and their values while they are needed.
 
-At rest: AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D); the associated data binds each value to its row's
-uuid, its field, the target it was given for and the key version, so that a row changed behind the portal's back
-cannot be decrypted (rule S2). In use: ``resolve`` compares the target, commits an audit row, and only then
-decrypts; the values live in one object for the length of a ``with`` block (rules S1, S5, S6).
+``resolve`` compares the target, commits an audit row, and only then decrypts or reads the Key Vault; the values live in
+one object for the length of a ``with`` block (rules S1, S5, S6). At rest they are ``sealed``.
 """
 
-import hashlib
-import hmac
-import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from connections import connectors
+from connections import connectors, sealed
 from connections.connectors.base import is_active
 from connections.models import Connection, ConnectionDraft, ConnectionSecret
+from connections.sealed import SecretError, TargetChanged, digest
 from connections_portal import audit, redaction
 from connections_portal.errors import OperationError
 from connections_portal.models import Run, User
 
 Owner = Connection | ConnectionDraft
-
-
-class SecretError(OperationError):
-    """A stored secret cannot be used."""
-
-
-class KeyUnknown(SecretError):
-    """The key that encrypted the value is not configured here: an operator's matter, try again later."""
-
-
-class TargetChanged(SecretError):
-    """The secret was given for another target; it has to be typed again (rule S1)."""
-
-
-class Tampered(SecretError):
-    """The stored row is not what was written; nothing was sent."""
 
 
 class Resolved(Mapping[str, str]):
@@ -76,12 +53,6 @@ class Resolved(Mapping[str, str]):
         self._values.clear()
 
 
-def digest(value: Any) -> str:
-    """SHA-256 (hex) of canonical JSON: keys sorted, no spaces."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
 def target_digest(type_key: str, cleaned: Mapping[str, str]) -> str:
     """The digest of where these cleaned settings send data (rule S1)."""
     connector = connectors.get(type_key)
@@ -90,48 +61,18 @@ def target_digest(type_key: str, cleaned: Mapping[str, str]) -> str:
     return digest([type_key, connector.target(cleaned)])
 
 
-def _associated(secret: ConnectionSecret) -> bytes:
-    parts = [str(secret.uuid), secret.field, secret.target_digest, str(secret.key_version)]
-    return "|".join(parts).encode()
-
-
-def _encrypt(secret: ConnectionSecret, value: str) -> None:
-    """Fill nonce, ciphertext and key version with the newest key."""
-    secret.key_version, key = next(iter(settings.CONNECTION_SECRET_KEYS.items()))
-    secret.nonce = os.urandom(12)
-    secret.ciphertext = AESGCM(key).encrypt(secret.nonce, value.encode(), _associated(secret))
-
-
-def _decrypt(secret: ConnectionSecret) -> str:
-    key = settings.CONNECTION_SECRET_KEYS.get(secret.key_version)
-    if key is None:
-        raise KeyUnknown(_("The key of a stored secret is not configured. Ask whoever operates the portal."))
-    try:
-        plain = AESGCM(key).decrypt(bytes(secret.nonce), bytes(secret.ciphertext), _associated(secret))
-    except (InvalidTag, ValueError):  # the latter for a nonce of another length
-        raise Tampered(_("A stored secret does not belong here any more. Type it again.")) from None
-    return plain.decode()
-
-
 def put(*, draft: ConnectionDraft, field: str, value: str, for_target: str) -> None:
     """Keep a typed secret with the draft. The same value again for the same target keeps its revision."""
     secret = ConnectionSecret.objects.filter(draft=draft, field=field).first()
     if secret is None:
         secret = ConnectionSecret(draft=draft, field=field, target_digest=for_target)
-    elif secret.target_digest == for_target and _is_same(secret, value):
+    elif secret.target_digest == for_target and sealed.holds(secret, value):
         return
     else:
         secret.revision += 1
         secret.target_digest = for_target
-    _encrypt(secret, value)
+    sealed.seal(secret, value)
     secret.save()
-
-
-def _is_same(secret: ConnectionSecret, value: str) -> bool:
-    try:
-        return hmac.compare_digest(_decrypt(secret).encode(), value.encode())
-    except SecretError:
-        return False
 
 
 def in_effect(owner: Owner) -> list[ConnectionSecret]:
@@ -199,7 +140,7 @@ def resolve(owner: Owner, *, purpose: str, actor: User | None, run: Run | None =
             fields=[secret.field for secret in secrets],
             **of_run,  # type: ignore[arg-type]
         )
-    resolved = Resolved({secret.field: _decrypt(secret) for secret in secrets})
+    resolved = Resolved({secret.field: sealed.unseal(secret) for secret in secrets})
     try:
         with redaction.in_use(resolved.values()):
             yield resolved
@@ -209,7 +150,7 @@ def resolve(owner: Owner, *, purpose: str, actor: User | None, run: Run | None =
 
 @dataclass(frozen=True)
 class Unread:
-    """A secret that could not be rewritten: the uuids of its row and of its connection or draft, and why."""
+    """A secret that could not be rewritten: the uuids of its row and of its owner, and why."""
 
     secret: UUID
     owner: UUID
@@ -227,17 +168,21 @@ def rotate() -> tuple[int, list[Unread]]:
     newest = next(iter(settings.CONNECTION_SECRET_KEYS))
     rewritten = 0
     unread: list[Unread] = []
-    older = ConnectionSecret.objects.exclude(key_version=newest).select_related("connection", "draft")
+    older = (
+        ConnectionSecret.objects.filter(vault_secret=None)
+        .exclude(key_version=newest)
+        .select_related("connection", "draft", "key_vault")
+    )
     for secret in older.order_by("pk").iterator():
-        old_version, revision = secret.key_version, secret.revision
+        old_version, revision = secret.key_version or 0, secret.revision
         try:
-            value = _decrypt(secret)
+            value = sealed.unseal(secret)
         except SecretError as error:
-            owner = secret.connection or secret.draft
+            owner = secret.connection or secret.draft or secret.key_vault
             assert owner is not None
             unread.append(Unread(secret.uuid, owner.uuid, secret.field, old_version, error))
             continue
-        _encrypt(secret, value)
+        sealed.seal(secret, value)
         rewritten += ConnectionSecret.objects.filter(
             pk=secret.pk, key_version=old_version, revision=revision
         ).update(nonce=secret.nonce, ciphertext=secret.ciphertext, key_version=secret.key_version)

@@ -320,6 +320,14 @@ MIN_FREE_BYTES = env_int("MIN_FREE_MB", 1024) * 1024 * 1024
 
 # The way out: host:port pairs inside the company's network that connections may reach.
 OUTGOING_ALLOW = env_text("OUTGOING_ALLOW")
+# HTTPS goes through this proxy (http://host:port); servers are believed whom this file of certificates names as well.
+OUTGOING_PROXY = env_text("OUTGOING_PROXY")
+OUTGOING_CA_FILE = env_text("OUTGOING_CA_FILE")
+# Key Vaults. The portal's own identity (AZURE_TOKEN_CREDENTIALS and AZURE_*, as azure-identity reads them) is shown to
+# these vaults, by host, and to those that its own directory lists.
+KEY_VAULT_HOSTS = env_list("KEY_VAULT_HOSTS")
+AZURE_CLOUD = env_text("AZURE_CLOUD", "public")
+VAULT_CHECK_SECONDS = env_int("VAULT_CHECK_SECONDS", 3600)
 PRIVACY_STATEMENT_URL = env_text("PRIVACY_STATEMENT_URL")
 
 # E-mail. Workers send it; where the portal's own address is not known, messages have no link.

@@ -86,7 +86,7 @@ def client_of() -> Callable[[User | None], Client]:
 @pytest.fixture
 def allow_outgoing(settings: Settings) -> Iterator[Callable[[int], None]]:
     """Let connections reach this loopback port, as an operator would list it in OUTGOING_ALLOW."""
-    from connections.operations.connector import gateway
+    from connections.outgoing import gateway
 
     ports: list[int] = []
 

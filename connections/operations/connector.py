@@ -1,38 +1,16 @@
 """A live connector for a draft or a connection: the only place where settings, secrets and gateway meet."""
 
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 
 from connections import connectors, secret_store
 from connections.connectors.base import Connector
-from connections.gateway import OutgoingGateway, parse_allow
 from connections.models import ConnectionDraft
+from connections.outgoing import gateway
 from connections_portal.errors import OperationError
 from connections_portal.models import Run, User
-
-
-@functools.cache
-def gateway() -> OutgoingGateway:
-    """The way out with the operator's permissions (OUTGOING_ALLOW); never to the portal's own database."""
-    return OutgoingGateway(allow=parse_allow(settings.OUTGOING_ALLOW), refuse=_database_hosts())
-
-
-def _database_hosts() -> list[str]:
-    """Where the portal's databases are: names and addresses, not sockets in the file system.
-
-    As libpq takes them: several separated by commas, also from what follows the ``?`` in DATABASE_URL, where
-    ``hostaddr`` says what is connected to and ``host`` is then only a name in a certificate.
-    """
-    hosts = []
-    for database in settings.DATABASES.values():
-        options = database.get("OPTIONS", {})
-        given = options.get("hostaddr") or database.get("HOST") or options.get("host") or ""
-        hosts += [host for part in given.split(",") if (host := part.strip()) and host[0] not in "/@"]
-    return hosts
 
 
 @contextmanager

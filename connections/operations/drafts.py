@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from connections import connectors, host_keys, secret_store
+from connections import connectors, host_keys, sealed, secret_store
 from connections.connectors.base import Step, StepStatus, is_active
 from connections.connectors.errors import printable
 from connections.models import Connection, ConnectionDraft
@@ -137,7 +137,7 @@ def _forget_verification(draft: ConnectionDraft) -> None:
 
 def verified_digest(draft: ConnectionDraft) -> str:
     """What a verification of this draft is bound to (rule S16); stays on the server."""
-    return secret_store.digest(
+    return sealed.digest(
         [draft.type_key, draft.settings, secret_store.revisions(draft), draft.host_key_trusted]
     )
 
@@ -229,14 +229,14 @@ def _host_digest(draft: ConnectionDraft) -> str:
     connector = connectors.get(draft.type_key)
     assert connector is not None
     target = connector.target(draft.settings)
-    return secret_store.digest(target.get("host", target))
+    return sealed.digest(target.get("host", target))
 
 
 def _account_digest(draft: ConnectionDraft) -> str:
     connector = connectors.get(draft.type_key)
     assert connector is not None
     named = {f.key: draft.settings.get(f.key, "") for f in connector.fields if f.account}
-    return secret_store.digest([draft.target_digest, named])
+    return sealed.digest([draft.target_digest, named])
 
 
 def _count_in(draft: ConnectionDraft, account: str, actor: User, now: dt.datetime) -> None:

@@ -6,7 +6,7 @@ import traceback
 import uuid
 from dataclasses import dataclass
 
-from connections import secret_store
+from connections import sealed
 from connections.connectors.base import N_
 from connections.connectors.errors import ConnectorError, FileUnusable, TryLater
 from connections_portal import customer_data, redaction
@@ -97,7 +97,7 @@ def of_portal(run: Run, error: Exception) -> Failure:
                 error.message,
                 retry=True,
             )
-        case secret_store.KeyUnknown():
+        case sealed.KeyUnknown():
             return Failure(
                 "key_unknown",
                 N_("A stored secret cannot be read just now."),
@@ -108,7 +108,7 @@ def of_portal(run: Run, error: Exception) -> Failure:
                 after=KEY_SECONDS,
                 uses_up=False,
             )
-        case secret_store.SecretError():
+        case sealed.SecretError():
             return Failure(
                 "secret",
                 N_("A stored secret cannot be used any more."),

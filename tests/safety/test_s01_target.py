@@ -2,7 +2,7 @@
 
 import pytest
 
-from connections import secret_store
+from connections import sealed, secret_store
 from connections.models import Connection
 from connections.operations.drafts import keep_draft, verify_draft
 from connections_portal.errors import OperationError
@@ -18,7 +18,7 @@ def test_a_secret_is_refused_for_another_target(admin: User) -> None:
         settings={**connection.settings, "hostname": "elsewhere.example.com"}
     )
     connection.refresh_from_db()
-    with pytest.raises(secret_store.TargetChanged):
+    with pytest.raises(sealed.TargetChanged):
         with secret_store.resolve(connection, purpose="run", actor=None):
             pytest.fail("the value was handed out")
     assert not AuditEntry.objects.filter(action="secret.used").exists()

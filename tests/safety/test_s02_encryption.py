@@ -2,7 +2,7 @@
 
 import pytest
 
-from connections import secret_store
+from connections import sealed, secret_store
 from connections.models import ConnectionSecret
 from connections_portal.models import User
 from tests.factories import make_connection
@@ -33,7 +33,7 @@ def test_a_row_changed_behind_the_portal_cannot_be_used(admin: User, column: str
         "uuid": {"uuid": "00000000-0000-4000-8000-000000000000"},
     }
     connection.secrets.update(**changes[column])
-    with pytest.raises(secret_store.Tampered):
+    with pytest.raises(sealed.Tampered):
         with secret_store.resolve(connection, purpose="run", actor=None):
             pytest.fail("the value was handed out")
 
@@ -49,7 +49,7 @@ def test_a_row_moved_to_another_target_cannot_be_used(admin: User) -> None:
     stolen = victim.secrets.get()
     thief.secrets.all().delete()
     ConnectionSecret.objects.filter(pk=stolen.pk).update(connection=thief, target_digest=thief.target_digest)
-    with pytest.raises(secret_store.Tampered):
+    with pytest.raises(sealed.Tampered):
         with secret_store.resolve(thief, purpose="run", actor=None):
             pytest.fail("the value was handed out")
 

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from connections import secret_store
+from connections import sealed, secret_store
 from connections.models import State
 from connections.operations.attempts import PUBLISH_ATTEMPTS
 from connections_portal.checks import keys_are_real
@@ -45,7 +45,7 @@ def test_an_unknown_version_never_falls_back(admin: User, settings: Settings) ->
     settings.CONNECTION_SECRET_KEYS = {1: OLD}
     connection = make_connection(actor=admin, secrets={"password": "first-password"})
     settings.CONNECTION_SECRET_KEYS = {2: NEW}
-    with pytest.raises(secret_store.KeyUnknown):
+    with pytest.raises(sealed.KeyUnknown):
         with secret_store.resolve(connection, purpose="run", actor=None):
             pytest.fail("the value was handed out")
     with pytest.raises(CommandError, match="key"):

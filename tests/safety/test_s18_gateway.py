@@ -11,7 +11,7 @@ from django.conf import settings
 
 from connections.connectors.errors import NeedsAttention, TryLater
 from connections.gateway import OutgoingGateway, is_inside, parse_allow
-from connections.operations.connector import gateway as portal_gateway
+from connections.outgoing import gateway as portal_gateway
 from tests.connectors.servers import free_port
 
 PUBLIC = "9.9.9.9"

@@ -93,6 +93,7 @@ class Connection(models.Model):
 
     state = models.CharField(max_length=15, choices=State.choices, default=State.NOT_VERIFIED)
     state_cause = models.CharField(max_length=300, blank=True)
+    state_code = models.CharField(max_length=40, blank=True)
     verified_at = models.DateTimeField(null=True)
     verified_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     verification = models.JSONField(default=list)
@@ -183,15 +184,23 @@ class ConnectionDraft(models.Model):
 
 
 class ConnectionSecret(models.Model):
-    """One secret value, encrypted for one target (rules S1, S2). Reached through ``secret_store`` only."""
+    """One secret for one target (rule S1): a value, encrypted (rule S2), or a secret of a linked Key Vault.
+
+    It belongs to a draft, to a connection, or to a linked vault (what the portal signs in with there; always a value).
+    Reached through ``secret_store`` and ``vault_access`` only.
+    """
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     draft = models.ForeignKey(ConnectionDraft, null=True, on_delete=models.CASCADE, related_name="secrets")
     connection = models.ForeignKey(Connection, null=True, on_delete=models.CASCADE, related_name="secrets")
+    key_vault = models.ForeignKey("KeyVault", null=True, on_delete=models.CASCADE, related_name="secrets")
     field = models.CharField(max_length=60)
-    nonce = models.BinaryField(max_length=12)
-    ciphertext = models.BinaryField()
-    key_version = models.PositiveIntegerField()
+    nonce = models.BinaryField(max_length=12, null=True)
+    ciphertext = models.BinaryField(null=True)
+    key_version = models.PositiveIntegerField(null=True)
+    vault_secret = models.ForeignKey(
+        "VaultSecret", null=True, on_delete=models.PROTECT, related_name="used_as"
+    )
     target_digest = models.CharField(max_length=64)
     revision = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -199,12 +208,30 @@ class ConnectionSecret(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(draft__isnull=True, connection__isnull=False)
-                | Q(draft__isnull=False, connection__isnull=True),
-                name="secret_belongs_to_draft_or_connection",
+                condition=Q(draft__isnull=False, connection__isnull=True, key_vault__isnull=True)
+                | Q(draft__isnull=True, connection__isnull=False, key_vault__isnull=True)
+                | Q(draft__isnull=True, connection__isnull=True, key_vault__isnull=False),
+                name="secret_belongs_to_one_owner",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    vault_secret__isnull=True,
+                    nonce__isnull=False,
+                    ciphertext__isnull=False,
+                    key_version__isnull=False,
+                )
+                | Q(
+                    vault_secret__isnull=False,
+                    key_vault__isnull=True,
+                    nonce__isnull=True,
+                    ciphertext__isnull=True,
+                    key_version__isnull=True,
+                ),
+                name="secret_is_stored_or_in_vault",
             ),
             models.UniqueConstraint(fields=["draft", "field"], name="secret_once_per_draft_field"),
             models.UniqueConstraint(fields=["connection", "field"], name="secret_once_per_connection_field"),
+            models.UniqueConstraint(fields=["key_vault", "field"], name="secret_once_per_key_vault_field"),
         ]
 
     def __str__(self) -> str:
