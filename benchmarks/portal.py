@@ -19,8 +19,9 @@ from connections_portal import roles
 from connections_portal.management.commands.portal_worker import WORKER
 from connections_portal.models import RunState, Trigger, User
 from connections_portal.roles import Role
+from exports.item import Item
 from exports.models import Export, ExportRun
-from exports.operations.edit import Item, Timing, create_export
+from exports.operations.edit import Timing, create_export
 from exports.operations.run import enqueue_run
 from tests.factories import make_connection
 

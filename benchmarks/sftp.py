@@ -18,8 +18,8 @@ from benchmarks.harness import Result, medians_in_turn
 from benchmarks.profiles import FIELDS, MORE_FIELDS, write_profiles
 from connections_portal.customer_data import CUSTOMER
 from connections_portal.models import User
+from exports.item import Item
 from exports.models import Export, ItemKind
-from exports.operations.edit import Item
 
 ROWS = 1_000_000
 TIMES_MORE = 5

@@ -86,7 +86,7 @@ class OutgoingGateway:
     ``allow`` holds the pairs from ``parse_allow``: host as typed, or the address behind a name, with the
     port. ``refuse`` holds names or addresses which are refused as well unless allowed: the portal's own database. Its
     name is looked up whenever something is to be reached: a database moves, and may be away when the portal starts.
-    ``resolve_seconds`` is how long a name may take. Thread-safe; holds no sockets.
+    ``resolve_seconds`` is how long a name may take, ``ca_file`` as in the protocol. Thread-safe; holds no sockets.
     """
 
     def __init__(
@@ -95,7 +95,9 @@ class OutgoingGateway:
         *,
         refuse: Collection[str] = (),
         resolve_seconds: float = RESOLVE_SECONDS,
+        ca_file: str = "",
     ) -> None:
+        self.ca_file = ca_file
         self._allow = frozenset(allow)
         self._refuse = tuple(host.lower().removesuffix(".") for host in refuse)
         self._last_seen: dict[str, tuple[str, ...]] = {}

@@ -10,7 +10,11 @@ from connections.gateway import OutgoingGateway, parse_allow
 @functools.cache
 def gateway() -> OutgoingGateway:
     """The way out with the operator's permissions (OUTGOING_ALLOW); never to the portal's own database."""
-    return OutgoingGateway(allow=parse_allow(settings.OUTGOING_ALLOW), refuse=_database_hosts())
+    return OutgoingGateway(
+        allow=parse_allow(settings.OUTGOING_ALLOW),
+        refuse=_database_hosts(),
+        ca_file=settings.OUTGOING_CA_FILE,
+    )
 
 
 def _database_hosts() -> list[str]:

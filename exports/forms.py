@@ -1,6 +1,7 @@
 """The export form: connection, its options, what is sent, which fields, and when. Checks only; saves nothing."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -14,11 +15,13 @@ from connections.models import Connection, State
 from connections.types import type_name
 from connections_portal.names import clean_name
 from exports import form_items
+from exports.form_mapping import ADDED_FIELD, ADDED_NAME, PREFIX, MappingPart, stored_mapping
 from exports.form_schedule import ScheduleForm, stored_schedule
+from exports.item import Item
 from exports.models import Export, ItemKind
 from exports.sources import Sources
 
-_SEVERAL = {"items", "weekdays", "shown"}
+_SEVERAL = {"items", "weekdays", "shown", ADDED_NAME, ADDED_FIELD}
 
 
 def typed(data: QueryDict) -> dict[str, Any]:
@@ -44,6 +47,7 @@ def stored(export: Export) -> dict[str, Any]:
     for item in items:
         name = form_items.list_name(f"{item.kind}:{item.source}")
         values[name] = list(dict.fromkeys([*values.get(name, []), *item.fields]))
+        values |= stored_mapping(item.mapping, item.added)
     return values
 
 
@@ -86,7 +90,14 @@ class ExportForm(ScheduleForm):
         self.fields["name"].marked_required = True  # type: ignore[attr-defined]
         self._offer_connections(export)
         self._add_options()
-        self._add_field_lists(values)
+        connector = connectors.get(self.type_key)
+        self.matching: MappingPart | None = None
+        if connector is not None and connector.takes_records():
+            self._shown: set[str] = set()
+            new = not any(key.startswith(PREFIX) for key in values)
+            self.matching = MappingPart(connector, sources.profile_fields, values, new=new)
+        else:
+            self._add_field_lists(values)
         lists = [name for name in self.fields if name.startswith("fields:")]
         options = [name for name in self.fields if name.startswith("option_")]
         self.order_fields(["name", "connection", *options, "items", *lists])
@@ -140,8 +151,15 @@ class ExportForm(ScheduleForm):
 
     @property
     def groups(self) -> list[form_items.Group]:
-        """Segments and tables, for the template."""
-        return form_items.item_groups(self.sources, self.ticked("items"))
+        """Segments, and tables where they can be sent, for the template."""
+        groups = form_items.item_groups(self.sources, self.ticked("items"))
+        if self.matching is None:
+            return groups
+        # of the tables only those that are ticked: they have to be unticked
+        for group in groups:
+            if group.kind == ItemKind.TABLE:
+                group.boxes[:] = [replace(box, error=_only_segments()) for box in group.boxes if box.ticked]
+        return groups
 
     @property
     def field_lists(self) -> list[tuple[forms.BoundField, form_items.FieldList]]:
@@ -152,10 +170,25 @@ class ExportForm(ScheduleForm):
             if name.startswith("fields:")
         ]
 
-    def chosen_items(self) -> list[tuple[ItemKind, str, tuple[str, ...]]]:
-        """Of a valid form: kind, name and fields of each item."""
+    def chosen_items(self) -> list[Item]:
+        """Of a valid form: what is sent."""
+        if self.matching is not None:
+            return [
+                Item(
+                    kind=source.kind,
+                    source=source.name,
+                    fields=self.matching.fields,
+                    mapping=self.matching.mapping,
+                    added=self.matching.added_pairs,
+                )
+                for source in self.sources.segments
+                if source.key in self.ticked("items")
+            ]
         lists = {name: self.ticked(name) for name in self.fields if name.startswith("fields:")}
-        return form_items.chosen(self.sources, self.ticked("items"), lists)
+        return [
+            Item(kind=kind, source=name, fields=fields)
+            for kind, name, fields in form_items.chosen(self.sources, self.ticked("items"), lists)
+        ]
 
     # ---- checks
 
@@ -173,11 +206,25 @@ class ExportForm(ScheduleForm):
         items = self.ticked("items")
         if error := form_items.items_error(self.sources, items):
             self.add_error("items", error)
+        if self.matching is not None:
+            self._check_matching(items)
+            return self.cleaned_data
         needed = {form_items.list_name(key) for key in items if self.sources.get(key)}
         for name in needed & set(self.fields):
             if error := form_items.fields_error(name, self.sources, self.ticked(name)):
                 self.add_error(name, error)
         return self.cleaned_data
+
+    def _check_matching(self, items: Sequence[str]) -> None:
+        assert self.matching is not None
+        if any(key.startswith(f"{ItemKind.TABLE}:") for key in items):
+            self.add_error("items", _only_segments())
+        if not self.matching.check():
+            self.add_error(None, self.matching.errors.get("", _("Data matching is not complete.")))
+
+
+def _only_segments() -> str:
+    return _("Only segments can be sent over this connection. Untick it to save.")
 
 
 def _option_field(option: Field) -> forms.Field:

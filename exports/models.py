@@ -56,13 +56,19 @@ class ItemKind(models.TextChoices):
 
 
 class ExportItem(models.Model):
-    """A segment or table to send, with the stored list of ticked fields (rule S24)."""
+    """A segment or table to send, with the stored list of ticked fields (rule S24).
+
+    For a service that takes records ``mapping`` says what fills what: pairs of a target's key and a field, and
+    ``added`` pairs of a name somebody gave and a field; ``fields`` are then those that it uses.
+    """
 
     export = models.ForeignKey(Export, on_delete=models.CASCADE, related_name="items")
     position = models.PositiveSmallIntegerField()
     kind = models.CharField(max_length=7, choices=ItemKind.choices)
     source = models.CharField(max_length=200)
     fields = models.JSONField(default=list)
+    mapping = models.JSONField(default=list)
+    added = models.JSONField(default=list)
 
     class Meta:
         ordering = ["position"]
@@ -119,7 +125,8 @@ class ExportRun(Run):
     Connection and consent are copied as plain columns: the run tells its story after both are gone.
     ``temporary_folder`` and ``final_folder`` are relative to the connection's folder and are set with the step
     to *publishing* (the temporary one from the first attempt on, so that the next can take it over), with ``manifest``:
-    ``files`` as pairs of name and size, and the ``place`` (``operations.places``) of both folders.
+    ``files`` as pairs of name and size, and the ``place`` (``operations.places``) of both folders. A run that
+    ``retries`` another one sends only the records that were rejected there.
     """
 
     subject_name = "export"
@@ -134,6 +141,7 @@ class ExportRun(Run):
     temporary_folder = models.CharField(max_length=200, blank=True)
     final_folder = models.CharField(max_length=200, blank=True)
     manifest = models.JSONField(default=dict)
+    retries = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retried_by")
 
     class Meta(Run.Meta):
         verbose_name = _("export run")
@@ -191,7 +199,11 @@ class TaskState(models.TextChoices):
 
 
 class ExportTask(models.Model):
-    """One item of a run, written only under the run's token. ``identity`` is that of its inputs (rule S28)."""
+    """One item of a run, written only under the run's token. ``identity`` is that of its inputs (rule S28).
+
+    ``confirmed`` is how far a service that takes records has confirmed it: ``[number of the next chunk, last key]``, in
+    the order of keys, so that the next attempt goes on there while the inputs have their identity.
+    """
 
     run = models.ForeignKey(ExportRun, on_delete=models.CASCADE, related_name="tasks")
     position = models.PositiveSmallIntegerField()
@@ -207,6 +219,9 @@ class ExportTask(models.Model):
     reasons = models.JSONField(default=dict)
     bytes_sent = models.BigIntegerField(default=0)
     identity = models.JSONField(default=list)
+    confirmed = models.JSONField(default=list)
+    mapping = models.JSONField(default=list)
+    added = models.JSONField(default=list)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
@@ -240,6 +255,37 @@ class ExportFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Rejection(models.Model):
+    """Why a service refused records of a task, in its own words, with how many there are."""
+
+    task = models.ForeignKey(ExportTask, on_delete=models.CASCADE, related_name="rejections")
+    code = models.CharField(max_length=60)
+    reason = models.CharField(max_length=300, blank=True)
+    rows = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-rows", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["task", "code", "reason"], name="rejection_once_per_reason")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.reason}".strip()
+
+
+class RejectedRow(models.Model):
+    """The customer ID of a record that was refused; deleted after REJECTED_DAYS, when the counts alone stay."""
+
+    rejection = models.ForeignKey(Rejection, on_delete=models.CASCADE, related_name="keys")
+    key = models.CharField(max_length=400)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class ExportAttempt(Attempt):

@@ -23,8 +23,9 @@ from connections.models import Access, AccessRequest, RemovedConnection
 from connections_portal.models import AuditEntry, Refresh, Trigger, User
 from connections_portal.refresh import start as start_refresh
 from enrichments.models import Enrichment
+from exports.item import Item
 from exports.models import Export, ExportRun, ItemKind
-from exports.operations.edit import Item, Timing, create_export
+from exports.operations.edit import Timing, create_export
 from exports.operations.run import enqueue_run
 from tests.data import write_customers
 from tests.factories import SETTINGS, make_connection

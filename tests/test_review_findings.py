@@ -19,8 +19,8 @@ from connections_portal.customer_data import CustomerDataError, Kind
 from connections_portal.errors import NotAllowed, Stale
 from connections_portal.models import RunState, Trigger, User
 from connections_portal.web import client_address
+from exports.item import Item
 from exports.models import Export, ItemKind
-from exports.operations.edit import Item
 from exports.operations.execute import execute_run
 from exports.operations.run import cancel_run, enqueue_run
 from tests.runs.helpers import Delivery, carry, start

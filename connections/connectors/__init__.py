@@ -3,8 +3,9 @@
 from connections.connectors.base import Connector
 from connections.connectors.sftp import Sftp
 from connections.connectors.sftp_custom_import import SftpCustomImport
+from connections.connectors.webhook import Webhook
 
-CONNECTORS: tuple[type[Connector], ...] = (Sftp, SftpCustomImport)
+CONNECTORS: tuple[type[Connector], ...] = (Sftp, SftpCustomImport, Webhook)
 
 _BY_KEY = {connector.key: connector for connector in CONNECTORS}
 

@@ -25,6 +25,7 @@ _PORT = re.compile(r"[0-9]{1,5}")
 _DISPUTED = "ßςẞ"
 
 BAD_HOST = N_("This is not a host name or an address. Type it like example.com or example.com:1234.")
+BAD_URL = N_("This is not an address. Type it like https://example.com/path.")
 BAD_PORT = N_("A port is a number from 1 to 65535.")
 
 
@@ -213,3 +214,37 @@ def clean_file_name(text: str) -> str:
     if len(name) > MAX_FILE_NAME:
         raise ValueError(N_("The name has more than 255 characters."))
     return name
+
+
+MAX_URL = 1024
+
+
+def clean_url(text: str) -> str:
+    """An https address in one form: lower-case host, no default port, no fragment, no slash alone at its end.
+
+    Raises ValueError for http, a user name or password in it, hidden characters, and more than 1024 characters.
+    """
+    url = text.strip()
+    if not url:
+        raise ValueError(N_("Enter the address."))
+    if has_hidden(url) or any(c.isspace() for c in url) or "\\" in url:
+        raise ValueError(BAD_URL)
+    if len(url) > MAX_URL:
+        raise ValueError(N_("The address has more than 1,024 characters."))
+    scheme, mark, rest = url.partition("://")
+    if mark and scheme.lower() != "https":
+        raise ValueError(N_("Only https addresses work here: what is sent is personal data."))
+    try:
+        parts = urlsplit(f"https://{rest if mark else url}")
+    except ValueError:
+        raise ValueError(BAD_URL) from None
+    if "@" in parts.netloc:
+        raise ValueError(N_("Leave user name and password out of the address."))
+    if not parts.netloc:
+        raise ValueError(BAD_URL)
+    host, port = _host_and_port(parts.netloc)
+    netloc = join_host(clean_host(host), port or 443, usual=443)
+    if ":" in netloc and _is_v6(netloc):
+        netloc = f"[{netloc}]"
+    path = parts.path if parts.path != "/" else ""
+    return f"https://{netloc}{path}" + (f"?{parts.query}" if parts.query else "")

@@ -7,13 +7,14 @@ it can be tried on its own. Texts are marked with ``N_`` and translated where th
 
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from connections.connectors.errors import ConnectorError, InvalidSettings
+from connections.connectors.records import RecordDelivery, RecordLimits, Shape, Target
 
 
 def N_(text: str) -> str:
@@ -137,7 +138,12 @@ class Step:
 
 
 class Gateway(Protocol):
-    """The one way out. Every socket that a connector uses comes from here."""
+    """The one way out. Every socket that a connector uses comes from here.
+
+    ``ca_file`` names certificates (PEM) of authorities that are believed besides the public ones, or is empty.
+    """
+
+    ca_file: str
 
     def resolve(self, host: str, port: int) -> tuple[str, ...]:
         """Addresses of ``host``, every one checked; raises NeedsAttention (refused) or TryLater (no answer)."""
@@ -226,7 +232,9 @@ class Connector(ABC):
     ``connection_name`` is what a connection of this type is called, ``icon`` a neutral icon of the category.
     ``revoke`` is what an administrator takes back at the service in an emergency, most effective first.
     ``failures`` are the errors that a step may end with, by the step's key (empty: only a run), as they are raised.
-    ``preview`` is true until the type has run against a real server or the vendor's own description.
+    ``preview`` is true until the type has run against a real server or the vendor's own description. Types that take
+    records say which with ``targets``, ``shape`` and ``record_limits`` (see ``records``); with ``adds_attributes``
+    people may send further columns under names of their own.
     """
 
     key: ClassVar[str]
@@ -243,6 +251,10 @@ class Connector(ABC):
     export_options: ClassVar[tuple[Field, ...]] = ()
     enrichment_options: ClassVar[tuple[Field, ...]] = ()
     limits: ClassVar[Limits] = Limits()
+    targets: ClassVar[tuple[Target, ...]] = ()
+    adds_attributes: ClassVar[bool] = False
+    shape: ClassVar[Shape] = {}
+    record_limits: ClassVar[RecordLimits] = RecordLimits(rows=1)
     revoke: ClassVar[tuple[Revocation, ...]] = ()
     steps: ClassVar[tuple[tuple[str, str], ...]]
     not_tested: ClassVar[str] = ""
@@ -352,6 +364,21 @@ class Connector(ABC):
     def deliver(self) -> AbstractContextManager[FileDelivery]:
         """Sign in at a file destination. Raises ConnectorError; not every type has this verb."""
         raise TypeError(f"{self.name} takes no files")
+
+    @classmethod
+    def takes_records(cls) -> bool:
+        """Whether the type has the verb ``push``."""
+        return cls.push is not Connector.push
+
+    def push(
+        self, options: Mapping[str, str], *, run: str, check: Callable[[], None]
+    ) -> AbstractContextManager[RecordDelivery]:
+        """Sign in at a destination of records, with the answers to ``export_options``; ``run`` names the run.
+
+        ``check`` is called while something is waited for; it raises when the run is not wanted any more. Raises
+        ConnectorError; not every type has this verb.
+        """
+        raise TypeError(f"{self.name} takes no records")
 
     @classmethod
     def brings_files(cls) -> bool:

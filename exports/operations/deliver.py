@@ -67,9 +67,9 @@ def look_ahead(run: ExportRun, engine: Engine) -> Ahead | None:
     tasks = list(run.tasks.all()[:2])
     if len(tasks) != 1 or run.temporary_folder:
         return None
-    selection = _selection(tasks[0])
+    selection = selection_of(tasks[0])
     try:
-        before = _inputs(engine, tasks[0])
+        before = inputs(engine, tasks[0])
         counts = payload.count(engine, selection)
         batches = payload.stream(engine, selection)
         first = list(itertools.islice(batches, 1))
@@ -78,7 +78,8 @@ def look_ahead(run: ExportRun, engine: Engine) -> Ahead | None:
     return Ahead(before, counts, itertools.chain(first, batches))
 
 
-def _selection(task: ExportTask) -> payload.Selection:
+def selection_of(task: ExportTask) -> payload.Selection:
+    """What the task is to send."""
     return payload.Selection(Kind(task.kind), task.source, tuple(task.fields))
 
 
@@ -122,10 +123,10 @@ def _count(run: ExportRun, lease: Lease, engine: Engine, tasks: list[ExportTask]
         if task.state == TaskState.DONE:
             continue
         try:
-            counts = payload.count(engine, _selection(task))
+            counts = payload.count(engine, selection_of(task))
         except (payload.PayloadError, CustomerDataError):
             continue
-        _write_task(lease, task, selected=counts.selected)
+        write_task(lease, task, selected=counts.selected)
     write_totals(run, lease)
 
 
@@ -154,7 +155,7 @@ def _prepare_folder(
     kept: frozenset[str] = frozenset()
     if here.filter(path=earlier).exists():
         done = [task for task in tasks if task.state == TaskState.DONE]
-        done = [task for task in done if _inputs(engine, task) == task.identity]
+        done = [task for task in done if inputs(engine, task) == task.identity]
         keep = {file.name: file.size for task in done for file in task.files.all()}
         kept = delivery.take_over(earlier, temporary, keep)
     else:
@@ -166,11 +167,11 @@ def _prepare_folder(
         if task in done and {file.name for file in task.files.all()} <= kept:
             continue
         with transaction.atomic():
-            _write_task(lease, task, state=TaskState.WAITING, read=0, sent=0, left_out=0, bytes_sent=0)
+            write_task(lease, task, state=TaskState.WAITING, read=0, sent=0, left_out=0, bytes_sent=0)
             task.files.all().delete()
 
 
-def _inputs(engine: Engine, task: ExportTask) -> list[list[Any]] | None:
+def inputs(engine: Engine, task: ExportTask) -> list[list[Any]] | None:
     """The identity of the task's inputs as stored; None when they cannot be read any more."""
     try:
         return [list(entry) for entry in engine.identity(Kind(task.kind), task.source)]
@@ -178,7 +179,7 @@ def _inputs(engine: Engine, task: ExportTask) -> list[list[Any]] | None:
         return None
 
 
-def _write_task(lease: Lease, task: ExportTask, **values: Any) -> None:
+def write_task(lease: Lease, task: ExportTask, **values: Any) -> None:
     """A fenced update of the task, after its run as everywhere; raises LeaseLost when that is not ours."""
     with transaction.atomic():
         lease.hold(RunState.RUNNING)
@@ -204,7 +205,7 @@ class _Item:
     ) -> None:
         self.run, self.lease, self.delivery, self.engine, self.task = run, lease, delivery, engine, task
         self.temporary, self.table, self.gzipped, self.delimiter = temporary, table, gzipped, delimiter
-        self.selection = _selection(task)
+        self.selection = selection_of(task)
         self.rows = 0
         self.bytes = 0
         self.reported = 0.0
@@ -212,12 +213,12 @@ class _Item:
     def send(self, ahead: Ahead | None) -> None:
         """Select, write and check every file; then the task is done and accounts for every row."""
         if ahead is None:
-            before = _inputs(self.engine, self.task)
+            before = inputs(self.engine, self.task)
             counts = payload.count(self.engine, self.selection)
             ahead = Ahead(before, counts, payload.stream(self.engine, self.selection))
         before, counts = ahead.before, ahead.counts
         left_out = sum(counts.left_out.values())
-        _write_task(
+        write_task(
             self.lease,
             self.task,
             state=TaskState.RUNNING,
@@ -228,14 +229,14 @@ class _Item:
             identity=before,
         )
         files = list(self._files(ahead.batches, split_rows(counts.sendable)))
-        if before is None or _inputs(self.engine, self.task) != before or self.rows != counts.sendable:
+        if before is None or inputs(self.engine, self.task) != before or self.rows != counts.sendable:
             raise Interrupted(
                 N_("The customer data changed while it was read, so the files were thrown away."),
                 code="inputs_changed",
                 remedy=N_("Nothing to do: the run starts over."),
             )
         with transaction.atomic():
-            _write_task(
+            write_task(
                 self.lease,
                 self.task,
                 state=TaskState.DONE,
@@ -276,7 +277,7 @@ class _Item:
         self.lease.check()
         if time.monotonic() - self.reported >= PROGRESS_SECONDS:
             self.reported = time.monotonic()
-            _write_task(
+            write_task(
                 self.lease,
                 self.task,
                 read=self.rows,
@@ -359,7 +360,7 @@ def _to_publishing(
     described = [
         Described(
             table,
-            [(column.name, cdm_type(column.words)) for column in payload.columns(engine, _selection(task))],
+            [(column.name, cdm_type(column.words)) for column in payload.columns(engine, selection_of(task))],
             [(file.name, file.rows) for file in task.files.all()],
         )
         for task, table in zip(tasks, names, strict=True)

@@ -16,19 +16,11 @@ from connections_portal import audit
 from connections_portal.errors import NotAllowed, OperationError, Stale
 from connections_portal.models import User
 from connections_portal.names import clean_name, folder_slug, name_key
+from exports.item import Item
 from exports.models import Export, ExportItem, ExportSchedule, ItemKind, ScheduleKind
 from exports.operations.run import cancel_active_runs
 from exports.permissions import may_create, require_edit
 from exports.schedules import next_run_at
-
-
-@dataclass(frozen=True, kw_only=True)
-class Item:
-    """A segment or table to send, and the names of the ticked fields in the order of the source."""
-
-    kind: ItemKind
-    source: str
-    fields: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,7 +272,13 @@ def _change_connection(export: Export, connection: Connection | None, actor: Use
 def items_of(export: Export) -> list[Item]:
     """What the export sends, as the operations take it."""
     return [
-        Item(kind=ItemKind(item.kind), source=item.source, fields=tuple(item.fields))
+        Item(
+            kind=ItemKind(item.kind),
+            source=item.source,
+            fields=tuple(item.fields),
+            mapping=tuple((key, field) for key, field in item.mapping),
+            added=tuple((name, field) for name, field in item.added),
+        )
         for item in export.items.all()
     ]
 
@@ -289,7 +287,13 @@ def _write_items(export: Export, items: Sequence[Item]) -> None:
     export.items.all().delete()
     ExportItem.objects.bulk_create(
         ExportItem(
-            export=export, position=position, kind=item.kind, source=item.source, fields=list(item.fields)
+            export=export,
+            position=position,
+            kind=item.kind,
+            source=item.source,
+            fields=list(item.fields),
+            mapping=[list(pair) for pair in item.mapping],
+            added=[list(pair) for pair in item.added],
         )
         for position, item in enumerate(items)
     )

@@ -20,6 +20,7 @@ from exports.models import ExportRun, TaskState
 from exports.operations import leftovers, places, refusals
 from exports.operations.deliver import Ahead, look_ahead, send
 from exports.operations.failures import of_portal
+from exports.operations.push import push
 from exports.tasks import wake
 
 # The target, consent or pause of the connection changes its epoch; a run goes on only under the one it began with (S4).
@@ -41,23 +42,15 @@ def execute_run(*, run_id: int, worker: str) -> str:
 
 
 def _attempt(run: ExportRun, lease: Lease) -> str:
-    """One attempt from selection to published files."""
+    """One attempt from selection to published files, or to the last confirmed record."""
     attempts.begin(run, lease)
     failure = None
     try:
-        with (
-            connector_of(run, of_portal) as connector,
-            _signing_in(connector) as line,
-            customer_data.open_for_run() as engine,
-        ):
-            lease.on_lost = engine.interrupt
-            ahead = look_ahead(run, engine)
-            delivery = line.result()
-            leftovers.discard_on_the_way(run, delivery)
-            _send(run, lease, delivery, engine, ahead)
-            # without its export: the connection stays as it was when the line was opened
-            run.refresh_from_db(fields=["state", "temporary_folder", "final_folder", "manifest", "rejected"])
-            _give_final_name(run, delivery)
+        with connector_of(run, of_portal) as connector:
+            if connector.takes_files():
+                _deliver(run, lease, connector)
+            else:
+                _push(run, lease, connector)
     except Failed as failed:
         failure = failed.failure
     if failure is None:
@@ -66,6 +59,30 @@ def _attempt(run: ExportRun, lease: Lease) -> str:
     if run.state == RunState.PUBLISHING:
         return attempts.publish_later(run, lease, failure, carrier=CARRIER)
     return attempts.fail(run, lease, failure, connection_id=run.export.connection_id, carrier=CARRIER)
+
+
+def _deliver(run: ExportRun, lease: Lease, connector: Connector) -> None:
+    """Write files and give them their final name. Raises Failed, LeaseLost, ConnectorError."""
+    with _signing_in(connector) as line, customer_data.open_for_run() as engine:
+        lease.on_lost = engine.interrupt
+        ahead = look_ahead(run, engine)
+        delivery = line.result()
+        leftovers.discard_on_the_way(run, delivery)
+        _send(run, lease, delivery, engine, ahead)
+        # without its export: the connection stays as it was when the line was opened
+        run.refresh_from_db(fields=["state", "temporary_folder", "final_folder", "manifest", "rejected"])
+        _give_final_name(run, delivery)
+
+
+def _push(run: ExportRun, lease: Lease, connector: Connector) -> None:
+    """Send records; with the last one confirmed nothing is left to be published. Raises what ``push`` raises."""
+    with (
+        connector.push(run.options, run=str(run.uuid), check=lease.check) as delivery,
+        customer_data.open_for_run() as engine,
+    ):
+        lease.on_lost = engine.interrupt
+        push(run, lease, connector, delivery, engine)
+        run.refresh_from_db(fields=["state", "manifest", "rejected"])
 
 
 @contextmanager
@@ -106,6 +123,8 @@ def _give_final_name(run: ExportRun, delivery: FileDelivery) -> None:
 
 def _publish(run: ExportRun, lease: Lease) -> str:
     """Repeat the rename that somebody else began, where that was; nothing is sent again (rule S25)."""
+    if not run.temporary_folder:
+        return succeed(run, lease, carrier=CARRIER)
     if run.export.connection is not None:
         run.export.connection = places.at(run.export.connection, run.manifest.get("place", {}))
     try:

@@ -69,7 +69,15 @@ def enqueue_run(
             options=export.options,
         )
         ExportTask.objects.bulk_create(
-            ExportTask(run=run, position=position, kind=item.kind, source=item.source, fields=item.fields)
+            ExportTask(
+                run=run,
+                position=position,
+                kind=item.kind,
+                source=item.source,
+                fields=item.fields,
+                mapping=item.mapping,
+                added=item.added,
+            )
             for position, item in enumerate(items)
         )
         wake(run.pk)

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from connections import connectors
 from connections.models import Connection
 from connections_portal.models import User
+from exports.item import Item
 from exports.models import Export
-from exports.operations.edit import Item, Timing, items_of, schedule_values
+from exports.operations.edit import Timing, items_of, schedule_values
 
 
 def saved_already(

@@ -21,7 +21,7 @@ from connections_portal.models import Trigger
 from connections_portal.web import PortalRequest, role_required
 from exports.forms import ExportForm, stored, typed
 from exports.models import Export
-from exports.operations.edit import Item, Timing, create_export, edit_export
+from exports.operations.edit import Timing, create_export, edit_export
 from exports.operations.run import enqueue_run
 from exports.operations.saved import saved_already
 from exports.permissions import EDITING_ROLES, VIEWING_ROLES
@@ -69,8 +69,8 @@ def _answer(request: PortalRequest, export: Export | None) -> HttpResponse:
     if action.startswith(ADD_CONNECTION):
         return _leave_to_set_up(request, export, action.removeprefix(ADD_CONNECTION))
     match action:
-        case "refresh" | "use_added":
-            values = typed(request.POST)
+        case "refresh" | "use_added" | "add_attribute":
+            values = typed(request.POST) | {"add_attribute": action == "add_attribute"}
             if action == "use_added":
                 values["connection"] = request.session.pop(CHOSEN, values.get("connection", ""))
             return _page(request, _form(request, export, connections, initial=values), export)
@@ -110,6 +110,7 @@ def _form(
         "hx-vals": '{"action": "refresh"}',
         "hx-target": "#export-options",
         "hx-select": "#export-options",
+        "hx-select-oob": "#export-what",
         "hx-swap": "outerHTML",
     }
     return form
@@ -219,7 +220,7 @@ def _values(request: PortalRequest, connections: list[Connection], form: ExportF
             for name, answer in form.cleaned_data.items()
             if name.startswith("option_")
         },
-        "items": [Item(kind=kind, source=name, fields=fields) for kind, name, fields in form.chosen_items()],
+        "items": form.chosen_items(),
         "schedule": Timing(**form.timing()),
         "actor": request.user,
     }

@@ -24,6 +24,7 @@ from connections_portal import audit, roles
 from connections_portal.models import Refresh, RefreshStage, RunState, Trigger, User, WhoActs
 from connections_portal.roles import Role
 from connections_portal.views.errors import unavailable
+from exports.item import Item
 from exports.models import (
     Export,
     ExportAttempt,
@@ -35,7 +36,7 @@ from exports.models import (
     TaskState,
 )
 from exports.operations.connection import detach_connection
-from exports.operations.edit import Item, Timing, create_export
+from exports.operations.edit import Timing, create_export
 from exports.operations.run import enqueue_run
 from tests.browser.enriching import enrichments
 from tests.factories import make_connection

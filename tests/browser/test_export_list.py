@@ -11,8 +11,9 @@ from pytest_django.live_server_helper import LiveServer
 
 from connections.models import Access
 from connections_portal.models import User
+from exports.item import Item
 from exports.models import Export, ExportRun, ItemKind, ScheduleKind
-from exports.operations.edit import Item, Timing, create_export
+from exports.operations.edit import Timing, create_export
 from tests.data import write_customers
 from tests.factories import make_connection
 

@@ -12,8 +12,9 @@ from pytest_django import Settings
 
 from connections.models import Access, Connection
 from connections_portal.models import RunState, Trigger, User
+from exports.item import Item
 from exports.models import Export, ExportRun, ItemKind
-from exports.operations.edit import Item, Timing, create_export
+from exports.operations.edit import Timing, create_export
 from exports.operations.run import enqueue_run
 from tests.data import write_customers
 from tests.factories import make_connection

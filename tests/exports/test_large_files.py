@@ -20,9 +20,9 @@ from connections.models import Connection
 from connections_portal.management.commands.portal_worker import WORKER
 from connections_portal.models import RunState, User
 from exports.csv_files import MAX_FILES, ROWS_PER_FILE, split_rows
+from exports.item import Item
 from exports.models import ExportFile, ExportRun, ItemKind
 from exports.operations import deliver
-from exports.operations.edit import Item
 from tests.connectors.servers import Server
 from tests.runs.helpers import Delivery, carry, connect, make_export, start, until
 

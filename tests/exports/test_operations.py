@@ -10,8 +10,9 @@ from connections.models import Connection, State
 from connections.operations.attention import mark_needs_attention
 from connections_portal.errors import FinishingRun, NotAllowed, OperationError, Stale
 from connections_portal.models import AuditEntry, RunState, User
+from exports.item import Item
 from exports.models import Export, ExportItem, ExportRun, ItemKind, ScheduleKind
-from exports.operations.edit import Item, Timing, create_export, edit_export
+from exports.operations.edit import Timing, create_export, edit_export
 from exports.permissions import may_edit, may_run, with_edit_right
 from tests.exports.conftest import LOYAL, ORDERS
 from tests.factories import make_connection

@@ -21,9 +21,10 @@ from connections.operations.requests import decline_request, grant_access, reque
 from connections.operations.share import share_connection
 from connections_portal.models import AuditEntry, RunState, Trigger, User
 from connections_portal.roles import Role
+from exports.item import Item
 from exports.models import Export, ExportRun, ItemKind
 from exports.operations.connection import detach_connection
-from exports.operations.edit import Item, Timing, create_export
+from exports.operations.edit import Timing, create_export
 from exports.operations.run import enqueue_run
 from tests.data import write_customers
 from tests.factories import make_connection

@@ -21,8 +21,9 @@ from connections.models import Access, Connection
 from connections_portal import runs
 from connections_portal.models import RunState, Trigger, User
 from connections_portal.sandbox import SandboxServer
+from exports.item import Item
 from exports.models import Export, ExportRun, ItemKind, ScheduleKind
-from exports.operations.edit import Item, Timing, create_export
+from exports.operations.edit import Timing, create_export
 from exports.operations.execute import STILL, execute_run
 from exports.operations.run import enqueue_run
 from tests.connectors.servers import SandboxFactory, Server

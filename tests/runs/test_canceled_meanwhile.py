@@ -12,7 +12,7 @@ from connections_portal import runs
 from connections_portal.models import AuditEntry, RunState, Trigger, User
 from exports.models import ExportRun, TaskState, TemporaryFolder
 from exports.operations import leftovers
-from exports.operations.deliver import _write_task, write_totals
+from exports.operations.deliver import write_task, write_totals
 from exports.operations.run import cancel_run, enqueue_run
 from tests.factories import make_connection
 from tests.runs.helpers import (
@@ -98,7 +98,7 @@ def test_none_of_its_tasks_goes_on(running: tuple[ExportRun, runs.Lease], admin:
     run, lease = running
     task = run.tasks.get()
     outcome = canceled_before(
-        run, admin, lambda: _write_task(lease, task, state=TaskState.RUNNING, selected=3)
+        run, admin, lambda: write_task(lease, task, state=TaskState.RUNNING, selected=3)
     )
     assert isinstance(outcome, runs.LeaseLost), repr(outcome)
     assert run.tasks.get().state == TaskState.WAITING
@@ -109,10 +109,10 @@ def test_an_item_that_is_just_done_and_a_cancellation_do_not_wait_for_each_other
 ) -> None:
     run, lease = running
     task = run.tasks.get()
-    _write_task(lease, task, state=TaskState.RUNNING, selected=0)
+    write_task(lease, task, state=TaskState.RUNNING, selected=0)
     assert not meanwhile(
         lambda: cancel_run(run=run, actor=admin),
-        lambda: _write_task(lease, task, state=TaskState.DONE),
+        lambda: write_task(lease, task, state=TaskState.DONE),
         lambda: write_totals(run, lease),
     )
     run.refresh_from_db()

@@ -18,8 +18,8 @@ from django.utils import timezone
 from connections_portal.management.commands.portal_worker import WORKER
 from connections_portal.models import AuditEntry, RunState
 from connections_portal.ticking import tick
+from exports.item import Item
 from exports.models import ExportAttempt, ExportRun, ItemKind, TemporaryFolder
-from exports.operations.edit import Item
 from exports.tasks import wake
 from tests.runs.helpers import (
     EVENTS,

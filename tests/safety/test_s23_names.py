@@ -13,8 +13,9 @@ from django.test import Client
 from connections_portal.errors import OperationError
 from connections_portal.models import User
 from connections_portal.names import clean_name, folder_slug, name_key
+from exports.item import Item
 from exports.models import Export, ExportRun, ItemKind
-from exports.operations.edit import Item, free_folder_name
+from exports.operations.edit import free_folder_name
 from tests.exports.filling import filled
 from tests.factories import make_connection
 from tests.runs.helpers import Delivery, carry, lines, make_export, start, tree

@@ -12,8 +12,8 @@ from django.test import Client
 
 from connections_portal.errors import OperationError
 from connections_portal.models import RunState, User
+from exports.item import Item
 from exports.models import Export, ExportItem, ItemKind
-from exports.operations.edit import Item
 from tests.data import CUSTOMERS
 from tests.exports.filling import filled, text, ticked
 from tests.factories import make_connection

@@ -9,8 +9,8 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from connections_portal.models import RunState
+from exports.item import Item
 from exports.models import ExportFile, ExportRun, ExportTask, ItemKind, TaskState
-from exports.operations.edit import Item
 from tests.data import CUSTOMERS
 from tests.runs.helpers import (
     EVENTS,

@@ -12,8 +12,9 @@ from django.db import transaction
 from hypothesis import strategies as st
 
 from connections_portal.errors import OperationError
+from exports.item import Item
 from exports.models import ItemKind, ScheduleKind
-from exports.operations.edit import Item, Timing
+from exports.operations.edit import Timing
 from tests.factories import SETTINGS
 
 SFTP, IMPORT = "sftp", "sftp_custom_import"

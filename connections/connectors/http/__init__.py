@@ -1,0 +1,1 @@
+"""The base of every service that is spoken to over HTTPS."""

@@ -1,0 +1,1 @@
+"""Services over HTTPS: the base, and each connector against what nobody here wrote."""
