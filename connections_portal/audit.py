@@ -64,6 +64,7 @@ WORDS = {
     "export.run_requested": _("started a run of the export"),
     "export.run_canceled": _("canceled a run of the export"),
     "export.run_finished": _("finished a run of the export"),
+    "export.rejected_downloaded": _("downloaded refused records of the export"),
     "export.run_requeued": _("queued a lost run of the export again"),
     "enrichment.created": _("created the enrichment"),
     "enrichment.edited": _("edited the enrichment"),

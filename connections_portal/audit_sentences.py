@@ -338,6 +338,9 @@ SENTENCES: dict[str, str | Promise | Writer] = {
     "export.run_requested": _run_requested,
     "export.run_canceled": _with_reason(gettext_lazy('%(actor)s canceled a run of "%(object)s"')),
     "export.run_requeued": _with_reason(gettext_lazy('%(actor)s queued a lost run of "%(object)s" again')),
+    "export.rejected_downloaded": gettext_lazy(
+        '%(actor)s downloaded the records that were refused in a run of "%(object)s"'
+    ),
     "export.run_finished": _run_finished,
     "enrichment.created": _saved(gettext_lazy('%(actor)s created "%(object)s"')),
     "enrichment.edited": _saved(gettext_lazy('%(actor)s edited "%(object)s"')),

@@ -316,6 +316,8 @@ SPILL_DIR = Path(env_text("SPILL_DIR", str(VAR_DIR / "spill")))
 ENGINE_MEMORY_MB = env_int("ENGINE_MEMORY_MB", 256)
 ENGINE_THREADS = env_int("ENGINE_THREADS", 2)
 ENGINE_SECONDS = env_int("ENGINE_SECONDS", 3600)
+# How long it is kept which records a service refused.
+REJECTED_DAYS = env_int("REJECTED_DAYS", 30)
 MIN_FREE_BYTES = env_int("MIN_FREE_MB", 1024) * 1024 * 1024
 
 # The way out: host:port pairs inside the company's network that connections may reach.

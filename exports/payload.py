@@ -130,7 +130,7 @@ def sql(engine: Engine, selection: Selection, prepare: Prepare = lambda rows: ro
     Raises PayloadError.
     """
     columns(engine, selection)
-    return _sql(engine, prepare(_rows(engine, selection)))
+    return to_sql(engine, prepare(_rows(engine, selection)))
 
 
 def _rows(engine: Engine, selection: Selection) -> Any:
@@ -196,11 +196,12 @@ def _type(dialect: str, name: str) -> Any:
     return dt.unknown if found.is_geospatial() else found
 
 
-def _sql(engine: Engine, expression: Any) -> str:
+def to_sql(engine: Engine, expression: Any) -> str:
+    """The engine's SQL of an Ibis expression."""
     import ibis
 
     return str(ibis.to_sql(expression, dialect=engine.dialect))
 
 
 def _number(engine: Engine, expression: Any) -> int:
-    return int(engine.rows(_sql(engine, expression.count().name("n").as_table()))[0][0])
+    return int(engine.rows(to_sql(engine, expression.count().name("n").as_table()))[0][0])

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from connections.connectors.base import Connector
 from connections.connectors.records import Added, Chunk, Of, RecordLimits, Shape, Target, TargetKind
-from connections_portal.customer_data import CUSTOMER_ID, Engine
+from connections_portal.customer_data import CUSTOMER_ID, STAGED, Engine, Kind
 from exports import payload
 from exports.payload import Counts, Selection
 
@@ -47,11 +47,16 @@ def sql(
     *,
     after: str = "",
     only_sendable: bool = True,
+    staged: bool = False,
 ) -> str:
-    """The engine's SQL of the records, those after the key ``after`` only. Raises PayloadError."""
+    """The engine's SQL of the records, those after the key ``after`` only; with ``staged`` those whose keys the run has
+    staged for this item. Raises PayloadError.
+    """
 
     def prepare(rows: Any) -> Any:
         rows = rows.mutate(key=rows[CUSTOMER_ID].cast("string"))
+        if staged:
+            rows = rows.semi_join(_staged(engine, selection), "key")
         if after:
             rows = rows.filter(rows["key"] > after)
         # ordered before anything is computed: so the engine sorts little, and the rest streams behind it
@@ -67,10 +72,27 @@ def sql(
     return payload.sql(engine, _with_key(selection), prepare)
 
 
-def count(engine: Engine, selection: Selection, connector: type[Connector], mapping: Mapping) -> Counts:
-    """How many rows are selected and can be sent, and why the others cannot. Raises PayloadError, CustomerDataError."""
-    counts = payload.count(engine, _with_key(selection))
-    query = sql(engine, selection, connector, mapping, only_sendable=False)
+def count(
+    engine: Engine,
+    selection: Selection,
+    connector: type[Connector],
+    mapping: Mapping,
+    *,
+    staged: bool = False,
+) -> Counts:
+    """How many rows are selected and can be sent, and why the others cannot; ``staged`` as for ``sql``.
+
+    Raises PayloadError, CustomerDataError.
+    """
+    query = sql(engine, selection, connector, mapping, only_sendable=False, staged=staged)
+    if staged:
+        here = int(engine.rows(f"SELECT count(*) FROM ({query}) AS records")[0][0])  # noqa: S608  # Ibis' own
+        wanted = _staged(engine, selection).distinct().count().name("n").as_table()
+        total = int(engine.rows(payload.to_sql(engine, wanted))[0][0])
+        # whoever left the segment since is left out like one without a profile
+        counts = Counts(total, here, {payload.NO_PROFILE: total - here} if total > here else {})
+    else:
+        counts = payload.count(engine, _with_key(selection))
     rows = engine.rows(
         f"SELECT problem, count(*) FROM ({query}) AS records WHERE problem <> '' GROUP BY problem"  # noqa: S608  # Ibis'
     )
@@ -96,6 +118,14 @@ def chunks(batches: Iterable[pa.RecordBatch], limits: RecordLimits, *, first: in
             size += length
     if keys:
         yield Chunk(number=first, keys=keys, records=texts)
+
+
+def _staged(engine: Engine, selection: Selection) -> Any:
+    """The keys that the run has staged for this item."""
+    import ibis
+
+    keys = ibis.table({"source": "string", "key": "string"}, name=engine.view(Kind.TABLE, STAGED))
+    return keys.filter(keys["source"] == selection.source).select("key")
 
 
 def _with_key(selection: Selection) -> Selection:

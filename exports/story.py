@@ -1,13 +1,14 @@
 """What a run's page tells: progress per item, rows accounted for and files, as plain lines for templates."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from connections.types import target_names
 from connections_portal.models import RunState
 from connections_portal.templatetags.portal import byte_size, duration, number
 from exports.csv_files import MODEL
@@ -121,12 +122,22 @@ def sums(run: ExportRun, tasks: Iterable[ExportTask]) -> Sums:
         "left_out": number(run.left_out),
         "rejected": number(run.rejected),
     }
-    return Sums(run=run, left_out=_reasons(left_out), line=line)
+    return Sums(run=run, left_out=_reasons(left_out, target_names(run.connection_type)), line=line)
 
 
-def _reasons(counted: Counter[str]) -> list[tuple[int, str]]:
-    words = {NO_PROFILE: _("members without a profile")}
-    return [(amount, words.get(reason, reason)) for reason, amount in counted.most_common() if amount]
+def _reasons(counted: Counter[str], targets: Mapping[str, str]) -> list[tuple[int, str]]:
+    return [(amount, _reason(reason, targets)) for reason, amount in counted.most_common() if amount]
+
+
+def _reason(reason: str, targets: Mapping[str, str]) -> str:
+    """Why rows were left out, in words; ``no:email`` and ``bad:email`` are ``records``' own."""
+    kind, _colon, target = reason.partition(":")
+    named = {"name": targets.get(target, target)}
+    if kind == "no":
+        return _("without %(name)s") % named
+    if kind == "bad":
+        return _("with something else than a valid %(name)s") % named
+    return _("members without a profile") if reason == NO_PROFILE else reason
 
 
 def file_lines(run: ExportRun, tasks: Iterable[ExportTask]) -> list[FileLine]:

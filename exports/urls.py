@@ -9,6 +9,7 @@ from exports.views import (
     dialogs,
     form,
     lists,
+    rejected,
     remove,
     responsible,
     run_all,
@@ -43,4 +44,6 @@ urlpatterns = [
     path("<uuid:uuid>/runs/<uuid:run_uuid>/", runs.run, name="run"),
     path("<uuid:uuid>/runs/<uuid:run_uuid>/status/", runs.run_status, name="run_status"),
     path("<uuid:uuid>/runs/<uuid:run_uuid>/cancel/", runs.cancel, name="cancel"),
+    path("<uuid:uuid>/runs/<uuid:run_uuid>/refused/", rejected.download, name="rejected"),
+    path("<uuid:uuid>/runs/<uuid:run_uuid>/refused/retry/", rejected.retry, name="retry_rejected"),
 ]

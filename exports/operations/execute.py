@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from django.conf import settings
 from django.db import Error
 from django.db.models import F, Q
 
@@ -21,6 +24,7 @@ from exports.operations import leftovers, places, refusals
 from exports.operations.deliver import Ahead, look_ahead, send
 from exports.operations.failures import of_portal
 from exports.operations.push import push
+from exports.operations.rejected import stage
 from exports.tasks import wake
 
 # The target, consent or pause of the connection changes its epoch; a run goes on only under the one it began with (S4).
@@ -78,11 +82,25 @@ def _push(run: ExportRun, lease: Lease, connector: Connector) -> None:
     """Send records; with the last one confirmed nothing is left to be published. Raises what ``push`` raises."""
     with (
         connector.push(run.options, run=str(run.uuid), check=lease.check) as delivery,
-        customer_data.open_for_run() as engine,
+        _staged(run) as staged,
+        customer_data.open_for_run(staged=staged) as engine,
     ):
         lease.on_lost = engine.interrupt
         push(run, lease, connector, delivery, engine)
         run.refresh_from_db(fields=["state", "manifest", "rejected"])
+
+
+@contextmanager
+def _staged(run: ExportRun) -> Iterator[Path | None]:
+    """The file with the keys that the run sends again, while it lasts; None for a run that sends everything."""
+    if run.retries_id is None:
+        yield None
+        return
+    settings.ENRICHMENTS_DIR.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".refused-", dir=settings.ENRICHMENTS_DIR) as folder:
+        path = Path(folder).resolve() / "keys.parquet"
+        stage(run, path)
+        yield path
 
 
 @contextmanager

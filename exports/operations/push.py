@@ -74,6 +74,7 @@ class _Item:
             added=[(name, column) for name, column in task.added],
         )
         self.selection = selection_of(task)
+        self.staged = run.retries_id is not None
         self.tally = _Tally()
         self.flushed = time.monotonic()
 
@@ -95,7 +96,9 @@ class _Item:
 
     def _begin(self, before: list[list[Any]] | None) -> tuple[int, str]:
         """Count, and forget what an earlier attempt has written; where to start."""
-        counts = records.count(self.engine, self.selection, type(self.connector), self.mapping)
+        counts = records.count(
+            self.engine, self.selection, type(self.connector), self.mapping, staged=self.staged
+        )
         with transaction.atomic():
             write_task(
                 self.lease,
@@ -119,7 +122,9 @@ class _Item:
     def _send(self, number: int, after: str) -> None:
         """Keep as many requests under way as the service takes; confirm them in order."""
         limits = self.connector.record_limits
-        query = records.sql(self.engine, self.selection, type(self.connector), self.mapping, after=after)
+        query = records.sql(
+            self.engine, self.selection, type(self.connector), self.mapping, after=after, staged=self.staged
+        )
         chunks = records.chunks(self.engine.stream(query, records.BATCH_ROWS), limits, first=number)
         under_way: deque[tuple[Chunk, Future[Outcome]]] = deque()
         with ThreadPoolExecutor(limits.parallel, "push") as pool:

@@ -32,12 +32,14 @@ def enqueue_run(
     actor: User | None,
     trigger: Trigger,
     refresh: Refresh | None = None,
+    retries: ExportRun | None = None,
     now: dt.datetime | None = None,
 ) -> ExportRun:
     """Queue a run of the export: its row, its tasks and the message for a worker in one transaction.
 
     A run by hand or from the command line needs the right of ``actor`` (rule S11); a scheduled one is checked when a
-    worker takes it up. Raises CannotRun for an export without connection or items, one that runs already, or when
+    worker takes it up. With ``retries`` only the items that had refused records in that run are queued, and only these
+    records are sent. Raises CannotRun for an export without connection or items, one that runs already, or when
     the right is missing, and Stale for an export that was removed meanwhile.
     """
     now = now or timezone.now()
@@ -49,6 +51,9 @@ def enqueue_run(
         if trigger in (Trigger.PERSON, Trigger.COMMAND) and not (actor and can_use(actor, connection)):
             raise CannotRun(_("You cannot use the connection of this export any more."))
         items = list(export.items.all())
+        if retries is not None:
+            refused = set(retries.tasks.filter(rejections__keys__isnull=False).values_list("kind", "source"))
+            items = [item for item in items if (item.kind, item.source) in refused]
         if not items:
             raise CannotRun(_("The export has no segment or table to send."))
         if export.runs.filter(state__in=ACTIVE_STATES).exists():
@@ -57,6 +62,7 @@ def enqueue_run(
             export=export,
             trigger=trigger,
             refresh=refresh,
+            retries=retries,
             started_by=actor,
             started_by_label=str(actor)[:150] if actor else "",
             not_before=now,

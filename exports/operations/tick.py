@@ -17,6 +17,7 @@ from connections_portal.models import Trigger
 from exports.models import ExportRun, ExportSchedule
 from exports.operations.execute import CARRIER
 from exports.operations.leftovers import connections_to_tidy, forget_old
+from exports.operations.rejected import forget_rejected
 from exports.operations.run import enqueue_run, lock_export
 from exports.schedules import next_run_at, period
 from exports.tasks import execute, tidy, wake
@@ -37,6 +38,7 @@ def tick(*, now: dt.datetime | None = None) -> dict[str, int]:
         + messages.close_dead(tidy, after=TIDYING_TAKES),
         "leftovers": queue_tidying(),
         "pruned": forget_old(),
+        "refused": forget_rejected(now=now),
     }
 
 

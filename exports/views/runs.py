@@ -14,12 +14,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from connections import consent
 from connections.permissions import can_edit as can_edit_connections
-from connections.types import type_name
+from connections.types import takes_files, type_name
 from connections_portal import refresh, run_pages, run_words, web
 from connections_portal.errors import NotAllowed, OperationError
 from connections_portal.models import Trigger
 from connections_portal.web import PortalRequest, role_required
-from exports import responsible, story
+from exports import rejected, responsible, story
 from exports.models import Export, ExportRun
 from exports.operations.run import cancel_run, enqueue_run
 from exports.permissions import EDITING_ROLES, VIEWING_ROLES, Rights
@@ -109,6 +109,8 @@ def run_context(request: PortalRequest, export: Export, allowed: Rights, shown: 
             shown, shown.attempts.all(), WORDING, see_detail=sees_connection, now=now
         ),
         "files": story.file_lines(shown, tasks),
+        "takes_files": takes_files(shown.connection_type),
+        "refused": rejected.refused(shown, tasks, see_words=allowed.edit),
         "folder": shown.final_folder if sees_connection else "",
         "consent": consent.recorded(shown.consent_uuid) if sees_connection else None,
         "history": history_of(export, history),

@@ -29,7 +29,7 @@ def choice(page: str) -> str:
     """The choice of connections, without what sends it somewhere."""
     found = re.search(r'<select name="connection".*?</select>', page, re.DOTALL)
     assert found, page
-    return re.sub(r' hx-[a-z]+="[^"]*"', "", found[0])
+    return re.sub(r' hx-[a-z-]+="[^"]*"', "", found[0])
 
 
 def test_it_is_the_picker_of_that_person(

@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     service: Service
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class calls it so
         """Nothing."""
 
     def _answer(self) -> None:
@@ -75,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  # the base class looks for these
 
 
 class _Server(ThreadingHTTPServer):
@@ -97,7 +97,8 @@ def serving(folder: Path) -> Iterator[Service]:
     with _Server(("127.0.0.1", 0), handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         port = server.server_address[1]
-        handler.service = service = Service(f"https://127.0.0.1:{port}", port, ca_file)
+        service = Service(f"https://127.0.0.1:{port}", port, ca_file)
+        handler.service = service  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield service
