@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from connections.connectors.base import Connector
@@ -16,7 +17,6 @@ from connections_portal.names import clean_name
 PREFIX = "map:"
 ADDED_NAME, ADDED_FIELD = "added_name", "added_field"
 MAX_ADDED = 100
-MAX_NAME = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,7 @@ class MappingPart:
         self, connector: type[Connector], columns: Sequence[str], values: Mapping[str, Any], *, new: bool
     ) -> None:
         self.connector = connector
+        self.adds = connector.adds_attributes  # a template would call the class itself
         self.columns = tuple(columns)
         self.chosen = {
             target.key: str(values.get(PREFIX + target.key, self._suggested(target) if new else ""))
@@ -111,8 +112,8 @@ class MappingPart:
             return _("There is an attribute of this name already.")
         try:
             clean_name(name)
-        except Exception as error:  # noqa: BLE001  # Django's ValidationError, with its sentence
-            return str(getattr(error, "message", error))
+        except ValidationError as error:
+            return " ".join(error.messages)
         return ""
 
     @property
