@@ -83,7 +83,7 @@ class MappingPart:
         for number, (name, field) in enumerate(self.added):
             if not name and not field:
                 continue
-            if error := self._error_of_name(name, seen):
+            if error := self._error_of_name(name, seen) or name_error(self.connector, name):
                 self.errors[f"{ADDED_NAME}:{number}"] = error
             seen.add(name.casefold())
             if not field:
@@ -166,6 +166,16 @@ class MappingPart:
 
     def _choices(self, chosen: str) -> list[str]:
         return [*self.columns, *([chosen] if chosen and chosen not in self.columns else [])]
+
+
+def name_error(connector: type[Connector], name: str) -> str:
+    """Why the service takes no attribute of this name; empty where it does, or may."""
+    names = connector.attribute_names
+    if names is None or not name:
+        return ""
+    if names.is_taken(name):
+        return _("This field has a line of its own above.")
+    return "" if names.allows(name) else _(names.rule)
 
 
 def stored_mapping(mapping: Sequence[Sequence[str]], added: Sequence[Sequence[str]]) -> dict[str, Any]:

@@ -212,6 +212,13 @@ def _json(shape: Shape, values: Mapped[str, Any], added: Mapped[str, Any]) -> An
     return patch(ibis.literal("{}"), to_json(made))
 
 
+def _text(column: Any) -> Any:
+    """A value of any type as text: times in ISO 8601, no value for an empty one."""
+    if column.type().is_timestamp():
+        return column.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return column.cast("string").nullif("")
+
+
 def _struct(shape: Shape, values: Mapped[str, Any], added: Mapped[str, Any]) -> Any:
     import ibis
 
@@ -222,8 +229,11 @@ def _struct(shape: Shape, values: Mapped[str, Any], added: Mapped[str, Any]) -> 
                 if entry.target in values:
                     fields[name] = values[entry.target]
             case Added():
-                if added:
-                    fields[name] = ibis.struct(dict(added))
+                sent = {key: _text(value) for key, value in added.items()} if entry.text else dict(added)
+                if entry.inline:
+                    fields.update(sent)
+                elif sent:
+                    fields[name] = ibis.struct(sent)
             case str() | bool():
                 fields[name] = ibis.literal(entry)
             case _:

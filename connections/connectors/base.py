@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from connections.connectors.errors import ConnectorError, InvalidSettings
-from connections.connectors.records import RecordDelivery, RecordLimits, Shape, Target
+from connections.connectors.records import AttributeNames, RecordDelivery, RecordLimits, Shape, Target
 
 
 def N_(text: str) -> str:
@@ -234,7 +234,7 @@ class Connector(ABC):
     ``failures`` are the errors that a step may end with, by the step's key (empty: only a run), as they are raised.
     ``preview`` is true until the type has run against a real server or the vendor's own description. Types that take
     records say which with ``targets``, ``shape`` and ``record_limits`` (see ``records``); with ``adds_attributes``
-    people may send further columns under names of their own.
+    people may send further columns under names of their own, which ``attribute_names`` may restrict.
     """
 
     key: ClassVar[str]
@@ -253,6 +253,7 @@ class Connector(ABC):
     limits: ClassVar[Limits] = Limits()
     targets: ClassVar[tuple[Target, ...]] = ()
     adds_attributes: ClassVar[bool] = False
+    attribute_names: ClassVar[AttributeNames | None] = None
     shape: ClassVar[Shape] = {}
     record_limits: ClassVar[RecordLimits] = RecordLimits(rows=1)
     revoke: ClassVar[tuple[Revocation, ...]] = ()
@@ -306,7 +307,7 @@ class Connector(ABC):
 
     @classmethod
     def clean_option(cls, field: Field, value: str) -> str:
-        """One answer to ``field`` of ``enrichment_options`` in its one form. Raises ValueError with a sentence."""
+        """One answer to an option of exports or enrichments in its one form. Raises ValueError with a sentence."""
         value = value.strip()
         if field.required and not value:
             raise ValueError(N_("Enter a value."))

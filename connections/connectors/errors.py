@@ -34,7 +34,14 @@ class ConnectorError(Exception):
 
 
 class RemoteRejected(ConnectorError):
-    """The service looked at this piece of data and refused it."""
+    """The service looked at this piece of data and refused it.
+
+    ``said`` are its own words without what differs from one request to the next, so that equal ones can be counted.
+    """
+
+    def __init__(self, cause: str, *, code: str, detail: str = "", remedy: str = "", said: str = "") -> None:
+        super().__init__(cause, code=code, detail=detail, remedy=remedy)
+        self.said = printable(said)
 
 
 class NeedsAttention(ConnectorError):

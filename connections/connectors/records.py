@@ -5,6 +5,7 @@ record, with targets in it) and ``record_limits``. Rows are brought into that sh
 that no Python looks at a single value on the way.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -51,9 +52,35 @@ class Of:
     target: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Added:
-    """In a shape: an object of all attributes that people added by themselves, by the names they gave."""
+    """In a shape: an object of all attributes that people added by themselves, by the names they gave.
+
+    ``inline`` puts them beside the entry instead of into an object of their own, and ``text`` writes every value as
+    text: for services whose fields have no other type in JSON.
+    """
+
+    inline: bool = False
+    text: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeNames:
+    """What the service takes as the name of an added attribute: all of it matches ``pattern``, as ``rule`` says in one
+    sentence; ``taken`` are names that have a target of their own.
+    """
+
+    pattern: str
+    rule: str
+    taken: frozenset[str] = frozenset()
+
+    def is_taken(self, name: str) -> bool:
+        """Whether a target has this name; services do not tell capital and small letters apart."""
+        return name.casefold() in {taken.casefold() for taken in self.taken}
+
+    def allows(self, name: str) -> bool:
+        """Whether an attribute may have this name."""
+        return re.fullmatch(self.pattern, name) is not None and not self.is_taken(name)
 
 
 # One record as JSON: objects of texts that stay as they are, of ``Of`` and ``Added``, and of further objects.

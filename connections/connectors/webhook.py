@@ -37,7 +37,7 @@ class Webhook(Connector):
     connection_name = "Webhook"
     provider = N_("Your own service")
     category = N_("Developer tools")
-    icon = "globe"
+    icon = "link"
     description = N_("Posts signed batches of segment members to an address of your own.")
     requires = (
         N_("An https address that takes POST requests with JSON and answers with a status of 2xx."),
@@ -74,7 +74,7 @@ class Webhook(Connector):
     steps = trying.STEPS
     not_tested = N_("whether the receiver keeps what it answers 2xx to.")
     failures = failures.OF_HTTP
-    doc = "https://www.standardwebhooks.com"
+    doc = "docs/connectors.md"
 
     @classmethod
     def clean(cls, settings: Mapping[str, str]) -> dict[str, str]:

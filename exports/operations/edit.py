@@ -56,7 +56,7 @@ def create_export(
     if not may_create(actor):
         raise NotAllowed(_("You can look at exports and not create them."))
     name = valid_name(name)
-    _require_items(items)
+    _require_items(items, connection.type_key)
     try:
         with transaction.atomic():
             connection = lock_connection(connection)
@@ -104,7 +104,7 @@ def edit_export(
     meanwhile), FinishingRun, NotAllowed, and OperationError as ``create_export``.
     """
     name = valid_name(name)
-    _require_items(items)
+    _require_items(items, export.type_key)
     try:
         with transaction.atomic():
             connection = lock_connection(connection) if connection else None
@@ -188,6 +188,11 @@ def valid_options(type_key: str, options: Mapping[str, str]) -> dict[str, str]:
             wrong[f"option_{field.key}"] = _("%(length)d characters are allowed.") % {
                 "length": field.max_length
             }
+        elif answer:
+            try:
+                answer = connector.clean_option(field, answer)
+            except ValueError as error:
+                wrong[f"option_{field.key}"] = _(str(error))
         answers[field.key] = answer
     if wrong:
         raise OperationError(_("The export is not saved yet."), fields=wrong)
@@ -230,14 +235,18 @@ def name_taken() -> str:
     return _("An export already has this name. Choose another one.")
 
 
-def _require_items(items: Sequence[Item]) -> None:
+def _require_items(items: Sequence[Item], type_key: str) -> None:
     wrong: dict[str, str] = {}
+    connector = connectors.get(type_key)
+    names = connector.attribute_names if connector else None
     if not items:
         wrong["items"] = _("Choose at least one segment or table.")
     elif len({(item.kind, item.source) for item in items}) != len(items):
         wrong["items"] = _("Choose each segment and table once.")
     elif any(not item.fields for item in items):
         wrong["items"] = _("Choose at least one field of everything that is sent.")
+    elif names and not all(names.allows(name) for item in items for name, _field in item.added):
+        wrong["items"] = _(names.rule)
     if wrong:
         raise OperationError(_("The export is not saved yet."), fields=wrong)
 

@@ -2,14 +2,20 @@
 
 import ast
 import inspect
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from connections import connectors
-from connections.connectors import CONNECTORS, planned
+from connections.connectors import CONNECTORS, person, planned
 from connections.connectors.base import Connector, FieldKind, StepStatus
 from connections.connectors.errors import InvalidSettings
+from connections.connectors.http import trying
+from connections.connectors.http.connector import HttpConnector
+from connections.connectors.records import Added, Of, Shape
 from connections.gateway import OutgoingGateway
 from connections_portal import icons
 
@@ -28,6 +34,9 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "username": "ana",
         "hostname": "Files.Example.com:2222",
     },
+    "mailchimp": {"data_center": " US21 "},
+    "hubspot": {"account": " 12345678 "},
+    "webhook": {"url": "https://Hooks.Example.com/customers"},
 }
 
 # Answers to the questions asked of each enrichment that are right.
@@ -35,10 +44,17 @@ OPTIONS: dict[str, dict[str, str]] = {
     "sftp_custom_import": {"path": " in//Scores/ ", "filename": " Scores.csv "},
 }
 
+# Answers to the questions asked of each export that are right.
+EXPORT_OPTIONS: dict[str, dict[str, str]] = {
+    "mailchimp": {"audience": " abc123def4 "},
+    "hubspot": {"list": "42"},
+}
+
 # The same, but at an address that the gateway refuses.
 INSIDE: dict[str, dict[str, str]] = {
     "sftp": {"hostname": "127.0.0.1:9"},
     "sftp_custom_import": {"hostname": "127.0.0.1:9"},
+    "webhook": {"url": "https://127.0.0.1:9/customers"},
 }
 
 every_type = pytest.mark.parametrize("connector", CONNECTORS, ids=lambda connector: connector.key)
@@ -98,11 +114,14 @@ def test_fields_are_sound(connector: type[Connector]):
 
 @every_type
 def test_every_text_is_marked_for_translation(connector: type[Connector]):
-    written = [c for c in connector.__mro__ if issubclass(c, Connector) and c is not Connector]
+    written = {
+        Path(inspect.getfile(c)) for c in connector.__mro__ if issubclass(c, Connector) and c is not Connector
+    }
+    shared = [Path(inspect.getfile(person)), Path(inspect.getfile(trying))]
     marked = {
         call.args[0].value
-        for module in written
-        for call in ast.walk(ast.parse(Path(inspect.getfile(module)).read_text()))
+        for path in (*written, *shared)
+        for call in ast.walk(ast.parse(path.read_text()))
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Name)
         and call.func.id == "N_"
@@ -113,6 +132,9 @@ def test_every_text_is_marked_for_translation(connector: type[Connector]):
     texts += [c.label for f in fields for c in f.choices]
     texts += [label for _key, label in connector.steps]
     texts += [connector.category, connector.description, connector.not_tested, *connector.requires]
+    texts += [text for target in connector.targets for text in (target.label, target.help) if text]
+    texts += [names.rule for names in (connector.attribute_names,) if names]
+    texts += [revocation.text for revocation in connector.revoke]
     assert set(texts) - marked == set()
 
 
@@ -132,7 +154,7 @@ def test_target_follows_from_the_target_fields(connector: type[Connector]):
     cleaned = connector.clean(EXAMPLES[connector.key])
     target = connector.target(cleaned)
     assert target
-    assert set(target) <= {"scheme", "host", "port", "account", "region", "tenant", "base_url"}
+    assert set(target) <= {"scheme", "host", "port", "account", "region", "tenant", "base_url", "url"}
     assert connector.target_label(cleaned)
     free = [f.key for f in connector.fields if not f.target and not f.secret and not f.choices]
     for key in free:
@@ -157,7 +179,7 @@ def test_nothing_typed_is_an_error_at_fields_that_exist(connector: type[Connecto
 
 @every_type
 def test_directions_have_their_verb_their_options_and_their_limits(connector: type[Connector]):
-    assert connector.takes_files() == connector.serves("export")
+    assert connector.takes_files() + connector.takes_records() == connector.serves("export")
     assert connector.brings_files() == connector.serves("enrichment")
     assert connector.serves("export") or connector.serves("enrichment")
     if not connector.serves("export"):
@@ -179,9 +201,13 @@ def test_answers_to_the_options_of_enrichments_are_cleaned_once(connector: type[
 
 
 @every_type
-def test_verification_yields_the_declared_steps_and_never_raises(connector: type[Connector]):
+def test_verification_yields_the_declared_steps_and_never_raises(
+    connector: type[Connector], monkeypatch: pytest.MonkeyPatch
+):
     # Without any permission the gateway refuses the loopback interface, so that nothing is reached.
-    settings = connector.clean(EXAMPLES[connector.key] | INSIDE[connector.key])
+    if issubclass(connector, HttpConnector):
+        monkeypatch.setattr(connector, "base_url", "https://127.0.0.1:9")
+    settings = connector.clean(EXAMPLES[connector.key] | INSIDE.get(connector.key, {}))
     steps = list(connector(settings, {}, OutgoingGateway()).verify())
     assert [step.key for step in steps] == [key for key, _label in connector.steps][: len(steps)]
     assert steps[-1].status is StepStatus.FAILED
@@ -210,3 +236,47 @@ def test_documentation_says_what_it_was_tested_against(connector: type[Connector
     lines = (ROOT / "docs" / "connectors.md").read_text().splitlines()
     assert [line for line in lines if line.startswith(f"| {connector.connection_name} (`{connector.key}`) |")]
     assert (ROOT / connector.doc).is_file()
+
+
+@every_type
+def test_records_have_a_shape_of_the_declared_targets(connector: type[Connector]):
+    assert connector.takes_records() == bool(connector.shape)
+    in_shape = list(_entries(connector.shape))
+    targets = [target.key for target in connector.targets]
+    assert len(targets) == len(set(targets))
+    assert {entry.target for entry in in_shape if isinstance(entry, Of)} == set(targets)
+    assert any(isinstance(entry, Added) for entry in in_shape) == connector.adds_attributes
+    assert connector.adds_attributes or connector.attribute_names is None
+    if connector.takes_records():
+        assert any(target.required for target in connector.targets)
+        assert 1 <= connector.record_limits.parallel <= 20
+        assert connector.record_limits.rows >= 1
+        assert 100_000 <= connector.record_limits.bytes <= 100_000_000
+
+
+def _entries(shape: Shape) -> Iterator[object]:
+    for entry in shape.values():
+        yield from _entries(entry) if isinstance(entry, Mapping) else (entry,)
+
+
+@every_type
+def test_export_options_are_cleaned_once(connector: type[Connector]):
+    for field in connector.export_options:
+        given = EXPORT_OPTIONS.get(connector.key, {}).get(field.key, field.default)
+        cleaned = connector.clean_option(field, given)
+        assert connector.clean_option(field, cleaned) == cleaned
+        for odd in ("../members", "a b", "abc\r\n", "x" * 500, "ab/cd"):
+            with pytest.raises(ValueError, match=r"\.$"):
+                connector.clean_option(field, odd)
+
+
+def test_documentation_has_one_line_with_a_date_for_every_type_and_no_other():
+    text = (ROOT / "docs" / "connectors.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")][2:]
+    assert {len(row) for row in rows} == {4}
+    keys = [re.fullmatch(r".+ \(`([a-z_]+)`\)", row[0]) for row in rows]
+    assert [found and found[1] for found in keys] == [connector.key for connector in CONNECTORS]
+    for connector, (_name, against, how, when) in zip(CONNECTORS, rows, strict=True):
+        date.fromisoformat(when)
+        assert all((ROOT / path).is_file() for path in re.findall(r"`(tests/[\w/]+\.py)`", how))
+        assert connector.preview == against.startswith("Preview."), connector.key

@@ -29,13 +29,17 @@ class Asked:
 
 @dataclass
 class Reply:
-    """What to answer: JSON, unless ``body`` has other bytes. ``cut`` ends the line instead of answering."""
+    """What to answer: JSON, unless ``body`` has other bytes. ``cut`` ends the line instead of answering,
+    ``cut_inside`` in the middle of the body; an ``endless`` body goes on for as long as anybody reads it.
+    """
 
     status: int = 200
     data: Any = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     cut: bool = False
+    cut_inside: bool = False
+    endless: bool = False
 
 
 @dataclass
@@ -71,9 +75,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(reply.status)
         for name, value in {"Content-Type": "application/json", **reply.headers}.items():
             self.send_header(name, value)
+        if reply.endless:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            while True:
+                self.wfile.write(b"10000\r\n" + b" " * 65_536 + b"\r\n")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.close_connection = self.close_connection or reply.cut_inside
+        self.wfile.write(body[: len(body) // 2] if reply.cut_inside else body)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  # the base class looks for these
 

@@ -41,14 +41,14 @@ class Answer:
         """The body as JSON. Raises TryLater ``not_json`` for anything else: a gateway's page, a cut answer."""
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind in ("text/html", "application/xhtml+xml"):
-            raise _not_json(f"{self.status} {kind}")
+            raise not_json(f"{self.status} {kind}")
         try:
             text = self.body.decode("utf-8-sig")
             if _depth(text) > MAX_DEPTH:
                 raise ValueError("too deep")
             return json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise _not_json(f"{self.status} {kind}: {type(error).__name__}") from None
+            raise not_json(f"{self.status} {kind}: {type(error).__name__}") from None
 
     def wait_seconds(self, now: datetime | None = None) -> float | None:
         """What ``Retry-After`` asks for (RFC 9110 §10.2.3), at most ``LONGEST_WAIT``; None if nothing."""
@@ -64,7 +64,8 @@ class Answer:
         return min(max((at - (now or datetime.now(UTC))).total_seconds(), 0.0), LONGEST_WAIT)
 
 
-def _not_json(detail: str) -> TryLater:
+def not_json(detail: str) -> TryLater:
+    """The body is something else than JSON, or JSON that nobody should read."""
     return TryLater(
         N_("The service answered with something else than data."),
         code="not_json",
@@ -97,13 +98,19 @@ def read(chunks: Iterator[bytes], most: int = MAX_BYTES) -> bytes:
     for part in chunks:
         size += len(part)
         if size > most:
-            raise TryLater(
-                N_("The service's answer is longer than any it should give."),
-                code="answer_too_large",
-                detail=f"more than {most} bytes",
-            )
+            raise too_large(most)
         parts.append(part)
     return b"".join(parts)
+
+
+def too_large(most: int) -> TryLater:
+    """The body has more than ``most`` bytes."""
+    return TryLater(
+        N_("The service's answer is longer than any it should give."),
+        code="answer_too_large",
+        detail=f"more than {most} bytes",
+        remedy=N_("It is tried again. If it stays, tell whoever runs the portal."),
+    )
 
 
 def problem(answer: Answer, said: str = "") -> ConnectorError:
@@ -132,7 +139,13 @@ def problem(answer: Answer, said: str = "") -> ConnectorError:
                 remedy=N_("Check the server address, and choose list or audience again."),
             )
         case 413:
-            return RemoteRejected(N_("The service takes less at a time."), code="too_large", detail=detail)
+            return RemoteRejected(
+                N_("The service takes less at a time."),
+                code="too_large",
+                detail=detail,
+                remedy=N_("Tell whoever runs the portal: the portal sends too much at a time."),
+                said=said,
+            )
         case 429:
             return TryLater(
                 N_("The service asks to be asked less often."),
@@ -156,4 +169,10 @@ def problem(answer: Answer, said: str = "") -> ConnectorError:
                 remedy=N_("Nothing to do: it is tried again."),
                 after=answer.wait_seconds(),
             )
-    return RemoteRejected(N_("The service refused the request."), code="refused", detail=detail)
+    return RemoteRejected(
+        N_("The service refused the request."),
+        code="refused",
+        detail=detail,
+        remedy=N_("See what it says, and correct the fields of the export or the data."),
+        said=said,
+    )

@@ -90,12 +90,18 @@ def _until(deadline: float, parts: Iterator[bytes]) -> Iterator[bytes]:
     """The parts as long as there is time: an answer that never ends is none."""
     for part in parts:
         if time.monotonic() > deadline:
-            raise TryLater(
-                N_("The service's answer did not end in time."),
-                code="answer_too_slow",
-                detail="no end in time",
-            )
+            raise too_slow()
         yield part
+
+
+def too_slow() -> TryLater:
+    """The body goes on for longer than there is time."""
+    return TryLater(
+        N_("The service's answer did not end in time."),
+        code="answer_too_slow",
+        detail="no end in time",
+        remedy=N_("Nothing to do: it is tried again."),
+    )
 
 
 def _tls(gateway: Gateway) -> ssl.SSLContext:
