@@ -8,6 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --qui
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 CODE := connections_portal connections exports enrichments
 CHECKED := manage.py $(CODE) benchmarks tests
+CONTRACT := tests/services/contract
 MANAGE := $(BIN)/python -m connections_portal.launcher
 export PYTHON
 
@@ -38,7 +39,7 @@ lint: .venv/.dev ## Check style, templates, types, import directions, migrations
 	$(BIN)/python manage.py makemigrations --check --dry-run --settings tests.lint_settings
 	$(BIN)/python manage.py check --fail-level WARNING --settings tests.lint_settings
 
-test: .venv/.dev .packages ## Run all tests, browser tests included; those about the database on PostgreSQL too
+test: .venv/.dev .packages .descriptions ## Run all tests, browser tests included; those about the database on PostgreSQL too
 	$(BIN)/python -m pytest $(ARGS)
 	$(BIN)/python -m tests.postgresql $(ARGS)
 
@@ -74,3 +75,17 @@ lock: .venv/.dev ## Rewrite requirements*.txt from pyproject.toml
 .packages:
 	@.ci/ensure-packages.sh browser ssh
 	@.ci/ensure-packages.sh postgres || echo "Going on without PostgreSQL."
+
+# The services' own descriptions are no part of the project: where they are not there, nothing has to serve them.
+.PHONY: .descriptions
+ifneq ($(wildcard $(or $(CONTRACT_SPECS),../shared/specs)),)
+.descriptions: $(CONTRACT)/node_modules/.stamp
+else
+.descriptions:
+	@echo "Going on without descriptions of services."
+endif
+
+$(CONTRACT)/node_modules/.stamp: $(CONTRACT)/package-lock.json
+	@.ci/ensure-packages.sh node
+	npm ci --prefix $(CONTRACT) --no-fund --no-audit --ignore-scripts --loglevel error
+	@touch $@

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Makes sure that what the project needs from the system is there: ensure-packages.sh [venv] [browser] [ssh] [postgres]
+# Makes sure that what the project needs from the system is there: ensure-packages.sh [venv] [browser] [ssh] [postgres] [node]
 #
 #   venv     python3 can make virtual environments
 #   browser  a Chromium for the browser tests ($CHROMIUM, else /usr/bin/chromium)
 #   ssh      OpenSSH server, SFTP server and tools; the tests start servers of their own
 #   postgres PostgreSQL's server and tools; the tests start a server of their own
+#   node     Node.js 18 or later and npm; the tests serve descriptions of services with it
 #
 # What is missing is installed with apt when root, else named. A package that would start a service is kept from it.
 set -eu
@@ -37,6 +38,10 @@ for group in "$@"; do
     postgres)
         # Debian keeps it outside of PATH
         ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || need postgresql
+        ;;
+    node)
+        command -v node >/dev/null || need nodejs
+        command -v npm >/dev/null || need npm
         ;;
     *)
         echo "Unknown group: $group" >&2

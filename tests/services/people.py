@@ -78,7 +78,7 @@ def refused(run: ExportRun) -> dict[str, tuple[str, str]]:
     return {row.key: (row.rejection.code, row.rejection.reason) for row in rows}
 
 
-def counted(run: ExportRun) -> tuple[int, int, int, int, int]:
+def counted(run: ExportRun) -> tuple[int | None, int, int, int, int]:
     """Selected, read, sent, rejected, left out; read is all of what became of rows (rule S28)."""
     assert run.read == run.sent + run.rejected + run.left_out
     return (run.selected, run.read, run.sent, run.rejected, run.left_out)

@@ -269,7 +269,8 @@ def test_names_that_are_no_property_are_not_saved(name: str, people: Path, admin
 
 def test_odd_answers_lose_no_row() -> None:
     asked = {"a@x.org": 0, "t0": 0, "b@x.org": 1, "t1": 1}
-    for nothing in (None, [], "text", {"results": "x", "errors": 3}, {"results": [None, {"id": "1"}]}):
+    odd: tuple[Any, ...] = (None, [], "text", {"results": "x", "errors": 3}, {"results": [None, {"id": "1"}]})
+    for nothing in odd:
         made, refusals = read_upserted(nothing, asked, partly=True)
         assert (made, {r.code for r in refusals}, len(refusals)) == ({}, {"not_confirmed"}, 2)
     strangers: dict[str, Any] = {

@@ -277,5 +277,6 @@ def test_answers_about_others_concern_no_row_and_what_is_not_named_was_not_taken
     }
     assert {(r.index, r.code) for r in refusals(said, asked)} == {(1, "refused"), (2, "not_confirmed")}
     assert {r.code for r in refusals(said | {"total_updated": 1}, asked)} == {"refused"}
-    for nothing in ([], None, "text", {"errors": {}}, {"total_created": True}):
+    odd: tuple[Any, ...] = ([], None, "text", {"errors": {}}, {"total_created": True})
+    for nothing in odd:
         assert {r.code for r in refusals(nothing, asked)} == {"not_confirmed"}
