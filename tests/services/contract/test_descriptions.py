@@ -11,45 +11,30 @@ from typing import Any
 import pytest
 import urllib3
 
+from connections.connectors import hubspot
 from tests.services.contract import descriptions
 
-# What the connectors use: method, path as it is described, path to ask, whether it has a body, and the least that is
-# wrong for the description beside a body of another type.
+LIST = ("mailchimp", "POST", "/lists/{list_id}", "/lists/abc123def4")
+UPSERT = ("hubspot", "POST", hubspot.UPSERT, hubspot.UPSERT)
+ADD = ("hubspot", "PUT", "/crm/v3/lists/{listId}/memberships/add", "/crm/v3/lists/42/memberships/add")
+
+# What the connectors use: method, path as it is described and as it is asked, and a body that is wrong in one place.
 USED: list[tuple[str, str, str, str, Any]] = [
     ("mailchimp", "GET", "/ping", "/ping", None),
     ("mailchimp", "GET", "/lists/{list_id}", "/lists/abc123def4", None),
-    ("mailchimp", "POST", "/lists/{list_id}", "/lists/abc123def4", {"update_existing": True}),
-    ("mailchimp", "POST", "/lists/{list_id}", "/lists/abc123def4", {"members": [{"status": "friend"}]}),
-    ("mailchimp", "POST", "/lists/{list_id}", "/lists/abc123def4", {"members": [{"email_address": 1}]}),
-    ("mailchimp", "POST", "/lists/{list_id}", "/lists/abc123def4", {"members": [], "update_existing": "no"}),
+    (*LIST, {"update_existing": True}),
+    (*LIST, {"members": [{"status": "friend"}]}),
+    (*LIST, {"members": [{"email_address": 1}]}),
+    (*LIST, {"members": [], "update_existing": "no"}),
     ("hubspot", "GET", "/crm/v3/properties/{objectType}", "/crm/v3/properties/contacts", None),
     ("hubspot", "GET", "/crm/v3/lists/{listId}", "/crm/v3/lists/42", None),
-    *(
-        (
-            "hubspot",
-            "POST",
-            "/crm/v3/objects/contacts/batch/upsert",
-            "/crm/v3/objects/contacts/batch/upsert",
-            wrong,
-        )
-        for wrong in (
-            {"inputs": "text"},
-            {"inputs": [{"id": "a@x.org"}]},
-            {"inputs": [{"properties": {}}]},
-            {"inputs": [{"id": "a@x.org", "properties": {"points": 10}}]},
-            {"inputs": [{"id": "a@x.org", "idProperty": 1, "properties": {}}]},
-        )
-    ),
-    *(
-        (
-            "hubspot",
-            "PUT",
-            "/crm/v3/lists/{listId}/memberships/add",
-            "/crm/v3/lists/42/memberships/add",
-            wrong,
-        )
-        for wrong in ({"recordIdsToAdd": ["1"]}, [1], "1")
-    ),
+    (*UPSERT, {"records": []}),
+    (*UPSERT, {"inputs": [{"id": "a@x.org"}]}),
+    (*UPSERT, {"inputs": [{"properties": {}}]}),
+    (*UPSERT, {"inputs": [{"id": "a@x.org", "properties": {"points": 10}}]}),
+    (*UPSERT, {"inputs": [{"id": "a@x.org", "idProperty": 1, "properties": {}}]}),
+    (*ADD, {"recordIdsToAdd": ["1"]}),
+    (*ADD, [1]),
 ]
 RIGHT = {"mailchimp": {"authorization": "Basic YW55OmtleQ=="}, "hubspot": {"authorization": "Bearer token"}}
 
