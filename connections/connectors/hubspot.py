@@ -172,7 +172,8 @@ class HubSpot(HttpConnector):
     @classmethod
     def consent_target(cls, settings: Mapping[str, str]) -> str:
         """The account."""
-        return settings.get("account", "")
+        account = settings.get("account", "").strip()
+        return account if _NUMBER.fullmatch(account) else ""
 
     def sign_in(self) -> SignIn:
         """The token as Bearer."""

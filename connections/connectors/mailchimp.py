@@ -176,7 +176,7 @@ class Mailchimp(HttpConnector):
     @classmethod
     def consent_target(cls, settings: Mapping[str, str]) -> str:
         """The host."""
-        data_center = settings.get("data_center", "")
+        data_center = settings.get("data_center", "").strip().lower()
         return f"{data_center}.api.mailchimp.com" if _CENTRE.fullmatch(data_center) else ""
 
     def sign_in(self) -> SignIn:

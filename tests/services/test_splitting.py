@@ -81,6 +81,8 @@ def test_records_of_one_identifier_are_kept_apart_in_their_order() -> None:
         ("ana@example.com is bad", "… is bad"),
         ('{"value":"ana+x@ex.org","error":"INVALID"}', '{"value":"…","error":"INVALID"}'),
         ("no address here, @ all", "no address here, @ all"),
+        ("is bad: " + "x" * 280 + " ana.example@example.com", "is bad: " + "x" * 280 + " …"),
+        ("@" * 1_000_000, " …"),
     ],
 )
 def test_words_name_nobody(words: str, left: str) -> None:

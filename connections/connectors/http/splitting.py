@@ -7,7 +7,7 @@ same identifier must not stand in one request, and a service's words about a rec
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from connections.connectors.errors import RemoteRejected
+from connections.connectors.errors import DETAIL_LIMIT, RemoteRejected
 from connections.connectors.records import Rejection
 
 # One bad record among 500 takes 18 requests, three take at most 54 or so.
@@ -67,4 +67,7 @@ def without_repeats(identifiers: Sequence[str]) -> list[list[int]]:
 
 def nameless(words: str) -> str:
     """A service's words without e-mail addresses: who was refused is for those who may edit, why is for everybody."""
+    if len(words) >= DETAIL_LIMIT:
+        # cut here, or before: the last word may be the beginning of an address
+        words = words[:DETAIL_LIMIT].rpartition(" ")[0] + " …"
     return _ADDRESS.sub("…", words)
