@@ -320,6 +320,25 @@ SENTENCES: dict[str, str | Promise | Writer] = {
     "connection.needs_attention": gettext_lazy(
         '%(actor)s marked "%(object)s" as needing attention (%(code)s)'
     ),
+    "vault.verification_begun": gettext_lazy('%(actor)s began to verify the Key Vault "%(object)s"'),
+    "vault.verified": _verified,
+    "vault.linked": gettext_lazy('%(actor)s linked the Key Vault "%(object)s"'),
+    "vault.link_changed": gettext_lazy('%(actor)s changed the link of the Key Vault "%(object)s"'),
+    "vault.unlinked": gettext_lazy('%(actor)s unlinked the Key Vault "%(object)s"'),
+    "vault.replaced": gettext_lazy(
+        '%(actor)s let "%(object)s" read its secrets from the Key Vault "%(vault)s" instead of "%(before)s"'
+    ),
+    "vault.check_requested": gettext_lazy('%(actor)s asked for a check of the Key Vault "%(object)s"'),
+    "vault.names_read": gettext_lazy('%(actor)s read the names of secrets of the Key Vault "%(object)s"'),
+    "vault.secret_read": gettext_lazy('%(actor)s read a secret of a Key Vault for "%(object)s"'),
+    "vault.secret_refreshed": gettext_lazy(
+        '%(actor)s asked for the latest value of the Key Vault secret "%(object)s"'
+    ),
+    "vault.state_changed": gettext_lazy('%(actor)s found the Key Vault "%(object)s" in another state'),
+    "vault.secret_state_changed": gettext_lazy(
+        '%(actor)s found the Key Vault secret "%(object)s" in another state'
+    ),
+    "vault.notice": gettext_lazy('%(actor)s told administrators about the Key Vault "%(object)s"'),
     "secret.used": _secret_used,
     "secret.key_rotated": _key_rotated,
     "table.sample_viewed": gettext_lazy('%(actor)s looked at sample rows of "%(object)s"'),

@@ -4,7 +4,6 @@ import datetime as dt
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
-from threading import BoundedSemaphore
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from connections import connectors, host_keys, sealed, secret_store
 from connections.connectors.base import Step, StepStatus, is_active
 from connections.connectors.errors import printable
 from connections.models import Connection, ConnectionDraft
+from connections.operations import limits
 from connections.operations.connector import open_connector
 from connections_portal import audit, redaction
 from connections_portal.errors import OperationError, Stale
@@ -23,18 +23,6 @@ from connections_portal.models import AuditEntry, User
 
 LIFETIME = dt.timedelta(minutes=60)
 VERIFIED_FOR = dt.timedelta(minutes=30)
-PER_MINUTE = 10
-REFUSED_SIGN_INS = 5
-REFUSED_PAUSE = dt.timedelta(minutes=15)
-
-# Verifications wait on strangers' servers: two at a time leave the other threads to everybody else (rule S20).
-_slots = BoundedSemaphore(2)
-
-
-class TooMany(OperationError):
-    """Verification is limited; the message says how long to wait."""
-
-    status = 429
 
 
 def keep_draft(
@@ -157,24 +145,28 @@ def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None
     """Run the verification steps of what the draft holds and store how each ended.
 
     Ends at *Server identity* while the server's key is not trusted. Raises OperationError at a secret that is missing,
-    TooMany above the limits of rule S20, and Stale when the draft was changed, saved or ended meanwhile.
+    limits.TooMany above the limits of rule S20, and Stale when the draft was changed, saved or ended meanwhile.
     Must not be called inside a transaction: it waits for the service.
     """
     if not ConnectionDraft.objects.filter(pk=draft.pk).exists():
         raise _gone()
     require_secrets(draft)
-    if not _slots.acquire(blocking=False):
-        raise TooMany(_("Two other verifications are running. Try again in a few seconds."))
-    try:
+    with limits.slot():
         account = _account_digest(draft)
-        _count_in(draft, account, actor, now or timezone.now())
+        limits.count_in(
+            "connection.verification_begun",
+            actor=actor,
+            target=secret_store.about(draft),
+            label=secret_store.label_of(draft),
+            host=_host_digest(draft),
+            account=account,
+            now=now or timezone.now(),
+        )
         bound_to = verified_digest(draft)
         started = time.monotonic()
         with open_connector(draft, purpose="verify", actor=actor) as connector:
             steps = [_stored(step) for step in connector.verify()]
             expected = [key for key, _label in connector.steps]
-    finally:
-        _slots.release()
     passed = [step["key"] for step in steps if step["status"] == StepStatus.DONE] == expected
     last: dict[str, Any] = steps[-1] if steps else {"key": "", "code": "", "identity": None}
     # recorded whatever becomes of the draft: a refused sign-in counts even when nobody waits for it any more
@@ -237,40 +229,6 @@ def _account_digest(draft: ConnectionDraft) -> str:
     assert connector is not None
     named = {f.key: draft.settings.get(f.key, "") for f in connector.fields if f.account}
     return sealed.digest([draft.target_digest, named])
-
-
-def _count_in(draft: ConnectionDraft, account: str, actor: User, now: dt.datetime) -> None:
-    """Count this verification before it begins, so that many at once cannot pass the limit together (rule S20)."""
-    with transaction.atomic():
-        User.objects.select_for_update().get(pk=actor.pk)
-        begun = AuditEntry.objects.filter(
-            action="connection.verification_begun", at__gt=now - dt.timedelta(minutes=1)
-        )
-        by_person = begun.filter(actor_id=actor.pk).count()
-        by_host = begun.filter(details__host=_host_digest(draft)).count()
-        if max(by_person, by_host) >= PER_MINUTE:
-            raise TooMany(_("Ten verifications a minute are allowed. Wait a minute, then verify again."))
-        refused = AuditEntry.objects.filter(
-            action="connection.verified",
-            at__gt=now - REFUSED_PAUSE,
-            details__account=account,
-            details__code="sign_in_refused",
-        ).count()
-        if refused >= REFUSED_SIGN_INS:
-            raise TooMany(
-                _(
-                    "The server refused this account five times. So that it is not locked there, wait 15 minutes "
-                    "before you verify again."
-                )
-            )
-        audit.record(
-            "connection.verification_begun",
-            actor=actor,
-            target=secret_store.about(draft),
-            label=secret_store.label_of(draft),
-            host=_host_digest(draft),
-            account=account,
-        )
 
 
 def trust_server(*, draft: ConnectionDraft, fingerprint: str, actor: User) -> ConnectionDraft:

@@ -13,7 +13,8 @@ from django.views.decorators.http import require_safe
 from connections import connectors, delivered
 from connections.connectors.base import Connector, Field
 from connections.connectors.errors import ConnectorError, FileUnusable, RemoteRejected, TryLater
-from connections.operations.drafts import PER_MINUTE, REFUSED_PAUSE, REFUSED_SIGN_INS, VERIFIED_FOR
+from connections.operations.drafts import VERIFIED_FOR
+from connections.operations.limits import PER_MINUTE, REFUSED_PAUSE, REFUSED_SIGN_INS
 from connections.views.steps import type_facts
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, role_required
