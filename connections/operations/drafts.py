@@ -165,7 +165,7 @@ def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None
         bound_to = verified_digest(draft)
         started = time.monotonic()
         with open_connector(draft, purpose="verify", actor=actor) as connector:
-            steps = [_stored(step) for step in connector.verify()]
+            steps = [stored_step(step) for step in connector.verify()]
             expected = [key for key, _label in connector.steps]
     passed = [step["key"] for step in steps if step["status"] == StepStatus.DONE] == expected
     last: dict[str, Any] = steps[-1] if steps else {"key": "", "code": "", "identity": None}
@@ -203,7 +203,7 @@ def could_not_be_reached(draft: ConnectionDraft) -> bool:
     return last is not None and last["status"] == StepStatus.FAILED and not last["reachable"]
 
 
-def _stored(step: Step) -> dict[str, Any]:
+def stored_step(step: Step) -> dict[str, Any]:
     """A step as JSON; the service's words are masked while its secrets are still in use."""
     stored = asdict(step)
     stored["status"] = step.status.value

@@ -26,8 +26,15 @@ def type_facts(connector: type[Connector]) -> dict[str, Any]:
 
 def shown_steps(connector: type[Connector], stored: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Every step of the type in order, for ``_steps.html``; ``stored`` is a draft's or connection's verification."""
+    return labelled_steps(connector.steps, stored)
+
+
+def labelled_steps(
+    labels: Sequence[tuple[str, str]], stored: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Each step of ``labels`` (key and text), as it went in ``stored`` or still to come."""
     ran = {step["key"]: step for step in stored}
-    return [_shown(_(label), ran.get(key)) for key, label in connector.steps]
+    return [_shown(_(label), ran.get(key)) for key, label in labels]
 
 
 def for_operator(
