@@ -100,9 +100,13 @@ class Limits:
 
 
 class StepStatus(StrEnum):
-    """How a verification step ended; ``ASKS`` waits for a person (a server's key to trust)."""
+    """How a verification step ended; ``ASKS`` waits for a person (a server's key to trust).
+
+    ``LIMITED`` works with a restriction that ``cause`` names; the steps after it are tried all the same.
+    """
 
     DONE = "done"
+    LIMITED = "limited"
     FAILED = "failed"
     ASKS = "asks"
 

@@ -7,7 +7,12 @@ from django.utils.translation import gettext as _
 
 from connections.connectors.base import Connector, StepStatus
 
-_KINDS = {StepStatus.DONE: "ok", StepStatus.ASKS: "ask", StepStatus.FAILED: "bad"}
+_KINDS = {
+    StepStatus.DONE: "ok",
+    StepStatus.LIMITED: "warn",
+    StepStatus.ASKS: "ask",
+    StepStatus.FAILED: "bad",
+}
 
 
 def type_facts(connector: type[Connector]) -> dict[str, Any]:
@@ -45,7 +50,7 @@ def for_operator(
     ``settings`` are typed or cleaned ones. Empty when nothing failed.
     """
     last = stored[-1] if stored else None
-    if last is None or last["status"] == StepStatus.DONE:
+    if last is None or last["status"] in (StepStatus.DONE, StepStatus.LIMITED):
         return ""
     label = next((_(text) for key, text in connector.steps if key == last["key"]), last["key"])
     answer = " ".join(filter(None, [_(last["cause"]) if last["cause"] else "", last["detail"]]))
