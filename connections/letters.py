@@ -1,11 +1,15 @@
-"""What is said by e-mail about requests for access. Written by the worker, for the reader's role as it is then."""
+"""What is said by e-mail about requests for access and about Key Vaults.
+
+Written by the worker, for the reader's role as it is then.
+"""
 
 from uuid import UUID
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from connections.models import AccessRequest
+from connections import vault_notices
+from connections.models import AccessRequest, VaultNotice
 from connections.types import type_name
 from connections_portal import roles
 from connections_portal.mail import Letter
@@ -56,3 +60,12 @@ def answered(uuid: UUID, recipient: User) -> Letter | None:
         paragraphs=tuple(filter(None, (said % values, request.answer))),
         path=reverse("requests:list"),
     )
+
+
+def of_vault(uuid: UUID, recipient: User) -> Letter | None:
+    """For an administrator: what happened to a Key Vault or one of its secrets."""
+    notice = VaultNotice.objects.filter(uuid=uuid).first()
+    if notice is None or not roles.is_administrator(recipient):
+        return None
+    said = vault_notices.text_of(notice)
+    return Letter(subject=said, paragraphs=(said,))

@@ -48,6 +48,7 @@ WORDS = {
     "connection.dependents_moved": _("moved what used the connection"),
     "connection.tidied": _("deleted unfinished files of earlier runs"),
     "connection.needs_attention": _("marked the connection as needing attention"),
+    "connection.well_again": _("found the connection well again"),
     "vault.verification_begun": _("began to verify the Key Vault"),
     "vault.verified": _("verified the Key Vault"),
     "vault.linked": _("linked the Key Vault"),

@@ -320,6 +320,7 @@ SENTENCES: dict[str, str | Promise | Writer] = {
     "connection.needs_attention": gettext_lazy(
         '%(actor)s marked "%(object)s" as needing attention (%(code)s)'
     ),
+    "connection.well_again": gettext_lazy('%(actor)s found "%(object)s" well again (%(code)s)'),
     "vault.verification_begun": gettext_lazy('%(actor)s began to verify the Key Vault "%(object)s"'),
     "vault.verified": _verified,
     "vault.linked": gettext_lazy('%(actor)s linked the Key Vault "%(object)s"'),
