@@ -4,9 +4,10 @@
 one object for the length of a ``with`` block (rules S1, S5, S6). At rest they are ``sealed``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from connections import connectors, sealed
+from connections import connectors, sealed, vault_access
 from connections.connectors.base import is_active
 from connections.models import Connection, ConnectionDraft, ConnectionSecret
 from connections.sealed import SecretError, TargetChanged, digest
@@ -81,7 +82,7 @@ def in_effect(owner: Owner) -> list[ConnectionSecret]:
     Of an edit these are the ones typed in it and, where nothing typed replaces them, the connection's own, as long
     as they were given for the target that the edit has now (rule S1).
     """
-    secrets = list(owner.secrets.order_by("field"))
+    secrets = list(owner.secrets.select_related("vault_secret__vault").order_by("field"))
     if isinstance(owner, ConnectionDraft) and owner.connection is not None:
         typed = {secret.field for secret in secrets}
         connector = connectors.get(owner.type_key)
@@ -90,9 +91,15 @@ def in_effect(owner: Owner) -> list[ConnectionSecret]:
             for field in (connector.fields if connector else ())
             if is_active(field, owner.settings) and field.key not in typed and field.part_of not in typed
         ]
-        stored = owner.connection.secrets.filter(field__in=kept, target_digest=owner.target_digest)
+        own = owner.connection.secrets.select_related("vault_secret__vault")
+        stored = own.filter(field__in=kept, target_digest=owner.target_digest)
         secrets = sorted([*secrets, *stored], key=lambda secret: secret.field)
     return secrets
+
+
+def uses_vault(owner: Owner) -> bool:
+    """Whether any of the secrets that ``owner`` uses is read from a Key Vault."""
+    return any(secret.vault_secret_id for secret in in_effect(owner))
 
 
 def revisions(owner: Owner) -> list[list[Any]]:
@@ -119,33 +126,44 @@ def label_of(owner: Owner) -> str:
 
 
 @contextmanager
-def resolve(owner: Owner, *, purpose: str, actor: User | None, run: Run | None = None) -> Iterator[Resolved]:
+def resolve(
+    owner: Owner, *, purpose: str, actor: User | None, run: Run | None = None, fresh: bool = False
+) -> Iterator[Resolved]:
     """The secrets of ``owner`` for one run attempt, verification or list of choices.
 
-    Raises TargetChanged, KeyUnknown or Tampered, and whatever the database raises when the use cannot be
-    recorded: no record, no value. Must not be called inside a transaction.
+    ``fresh``: from the Key Vault again, even where a value is in memory. Raises TargetChanged, KeyUnknown or Tampered,
+    ConnectorError for a secret that the Key Vault does not hand out, and whatever the database raises when the use
+    cannot be recorded: no record, no value. Must not be called inside a transaction.
     """
     expected = target_digest(owner.type_key, owner.settings)
-    secrets = in_effect(owner)
+    with transaction.atomic(
+        durable=True
+    ):  # refuses to be called inside one before anything is asked of anybody
+        secrets = in_effect(owner)
     if any(secret.target_digest != expected for secret in secrets):
         raise TargetChanged(_("The target has changed since the secret was typed. Type it again."))
-    of_run = {"run": str(run.uuid), "item": str(run.subject)} if run else {"run": ""}
+    reading = vault_access.Reading(secrets, owner=owner, purpose=purpose, fresh=fresh)
+    reading.check()
+    record: Callable[..., object] = partial(
+        audit.record,
+        actor=actor,
+        target=about(owner),
+        label=label_of(owner),
+        purpose=purpose,
+        **({"run": str(run.uuid), "item": str(run.subject)} if run else {"run": ""}),  # type: ignore[arg-type]
+    )
     with transaction.atomic(durable=True):
-        audit.record(
-            "secret.used",
-            actor=actor,
-            target=about(owner),
-            label=label_of(owner),
-            purpose=purpose,
-            fields=[secret.field for secret in secrets],
-            **of_run,  # type: ignore[arg-type]
-        )
-    resolved = Resolved({secret.field: sealed.unseal(secret) for secret in secrets})
-    try:
-        with redaction.in_use(resolved.values()):
-            yield resolved
-    finally:
-        resolved.clear()
+        from_vaults = {"from_vaults": reading.told()} if reading else {}
+        record("secret.used", fields=[secret.field for secret in secrets], **from_vaults)
+    values = {secret.field: sealed.unseal(secret) for secret in secrets if secret.vault_secret is None}
+    with redaction.in_use(values.values()):
+        values |= reading.values(values, record)
+        resolved = Resolved(values)
+        try:
+            with redaction.in_use(resolved.values()):
+                yield resolved
+        finally:
+            resolved.clear()
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Keep secrets out of text by value: whatever is in use at this moment is masked at the sink.
 
-``in_use`` holds the values for the length of a ``with`` block; ``redact`` replaces each of them, whole or by
-line, and its URL, JSON, base64, hex and HTTP Basic forms, by ``***``. The log formatter calls it on every
-record, tracebacks included (rule S6).
+``in_use`` holds the values for the length of a ``with`` block, ``mask`` until ``unmask``; ``redact`` replaces each
+of them, whole or by line, and its URL, JSON, base64, hex and HTTP Basic forms, by ``***``. The log formatter calls
+it on every record, tracebacks included (rule S6).
 """
 
 import base64
@@ -22,6 +22,8 @@ SAFE_LENGTH = 8
 _lock = threading.Lock()
 _active: Counter[str] = Counter()
 _short: Counter[str] = Counter()
+# the forms of _active, longest first; empty until they are asked for
+_ordered: list[str] = []
 
 
 def _forms(value: str) -> set[str]:
@@ -42,28 +44,46 @@ def _forms(value: str) -> set[str]:
 @contextmanager
 def in_use(values: Iterable[str]) -> Iterator[None]:
     """Mask these values in everything that this process logs or stores while the block runs."""
-    values = [value for value in values if value]
-    forms = [form for value in values for form in _forms(value)]
-    short = [value for value in values if len(value) < SAFE_LENGTH]
-    with _lock:
-        _active.update(forms)
-        _short.update(short)
+    values = list(values)
+    mask(values)
     try:
         yield
     finally:
-        with _lock:
-            _active.subtract(forms)
-            _short.subtract(short)
-            for value in [value for value, count in _short.items() if count <= 0]:
-                del _short[value]
-            for form in [form for form, count in _active.items() if count <= 0]:
-                del _active[form]
+        unmask(values)
+
+
+def mask(values: Iterable[str]) -> None:
+    """Mask these values until ``unmask`` was called as often with them."""
+    values, forms = _prepared(values)
+    with _lock:
+        _active.update(forms)
+        _short.update(value for value in values if len(value) < SAFE_LENGTH)
+        _ordered.clear()
+
+
+def unmask(values: Iterable[str]) -> None:
+    """Take back one ``mask`` of these values."""
+    values, forms = _prepared(values)
+    with _lock:
+        _active.subtract(forms)
+        _short.subtract(value for value in values if len(value) < SAFE_LENGTH)
+        for counted in (_active, _short):
+            for gone in [text for text, count in counted.items() if count <= 0]:
+                del counted[gone]
+        _ordered.clear()
+
+
+def _prepared(values: Iterable[str]) -> tuple[list[str], list[str]]:
+    values = [value for value in values if value]
+    return values, [form for value in values for form in _forms(value)]
 
 
 def redact(text: str) -> str:
     """``text`` with every secret in use masked; the longest forms first."""
     with _lock:
-        forms = sorted(_active, key=len, reverse=True)
+        if not _ordered:
+            _ordered.extend(sorted(_active, key=len, reverse=True))
+        forms = list(_ordered)
     for form in forms:
         if form in text:
             text = text.replace(form, MASK)

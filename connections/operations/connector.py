@@ -19,8 +19,9 @@ def open_connector(
 ) -> Iterator[Connector]:
     """The connector of ``owner`` with its secrets resolved, for the length of the block.
 
-    ``purpose`` is ``verify``, ``run`` or ``tidy``. While a server's key is neither trusted nor pinned no secret is even
-    read: such a connector can do no more than ask the server who it is (rule S9). Raises SecretError.
+    ``purpose`` is ``verify``, ``run`` or ``tidy``. While a server's key is neither trusted nor pinned no secret is
+    even read: such a connector can do no more than ask the server who it is (rule S9). Raises SecretError, and
+    ConnectorError for a secret that the Key Vault does not hand out.
     """
     connector = connectors.get(owner.type_key)
     if connector is None:
@@ -31,3 +32,21 @@ def open_connector(
         return
     with secret_store.resolve(owner, purpose=purpose, actor=actor, run=run) as secrets:
         yield connector(owner.settings, secrets, gateway(), host_key=host_key)
+
+
+def has_other_secrets(
+    owner: secret_store.Owner,
+    connector: Connector,
+    *,
+    purpose: str,
+    actor: User | None,
+    run: Run | None = None,
+) -> bool:
+    """Whether the Key Vault hands out other secrets now than the ones ``connector`` has; false where none is from one.
+
+    Reads them again, so that the next use has them. Raises what ``open_connector`` raises.
+    """
+    if not secret_store.uses_vault(owner):
+        return False
+    with secret_store.resolve(owner, purpose=purpose, actor=actor, run=run, fresh=True) as secrets:
+        return dict(secrets) != dict(connector.secrets)
