@@ -142,7 +142,7 @@ def resolve(
         secrets = in_effect(owner)
     if any(secret.target_digest != expected for secret in secrets):
         raise TargetChanged(_("The target has changed since the secret was typed. Type it again."))
-    reading = vault_access.Reading(secrets, owner=owner, purpose=purpose, fresh=fresh)
+    reading = vault_access.Reading(secrets, owner=owner, purpose=purpose, actor=actor, fresh=fresh)
     reading.check()
     record: Callable[..., object] = partial(
         audit.record,

@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -27,14 +27,37 @@ from connections.models import (
     VaultScope,
     VaultSecret,
     VaultSecretState,
-    VaultSecretTarget,
 )
 from connections.vault_cache import Key, cache
 from connections_portal import redaction
+from connections_portal.models import User
 
 CONTACT_EVERY = dt.timedelta(minutes=1)
 # A page waits for these: the vault is asked once, and the value is not kept.
 AT_ONCE = ("verify", "list")
+
+
+class Watch(Protocol):
+    """Who is told of every read, outside any transaction but for ``is_used``."""
+
+    def failed(self, secret: VaultSecret, error: ConnectorError) -> None:
+        """The secret could not be read, or must not be used."""
+
+    def was_read(self, secret: VaultSecret, facts: SecretFacts) -> None:
+        """The secret was read and may be used."""
+
+    def is_used(
+        self, secret: VaultSecret, *, owner: Connection | ConnectionDraft, actor: User | None
+    ) -> None:
+        """Its value is about to be handed out for the target of ``owner``; in the transaction that records this."""
+
+
+_watch: list[Watch] = []
+
+
+def report_to(watch: Watch) -> None:
+    """Tell this one; called once, when the portal starts. Without it nothing is read."""
+    _watch[:] = [watch]
 
 
 def reference(
@@ -90,9 +113,10 @@ class Reading:
         *,
         owner: Connection | ConnectionDraft,
         purpose: str,
+        actor: User | None,
         fresh: bool = False,
     ) -> None:
-        self._owner, self._purpose = owner, purpose
+        self._owner, self._purpose, self._actor = owner, purpose, actor
         self._at_once = purpose in AT_ONCE
         self._host = _host_of(owner)
         self._all = [self._one(row, fresh) for row in rows if row.vault_secret is not None]
@@ -152,8 +176,10 @@ class Reading:
         with redaction.in_use(values.values()):
             cleaned = {one.row.field: self._judged(one, {**stored, **values}, record) for one in self._all}
             for one in self._all:
-                if one.key is not None and one.facts is not None:
-                    cache.put(one.key, values[one.row.field], one.facts.version)
+                if one.facts is not None:
+                    _watch[0].was_read(one.secret, one.facts)
+                    if one.key is not None:
+                        cache.put(one.key, values[one.row.field], one.facts.version)
         return cleaned
 
     def _judged(self, one: _One, values: Mapping[str, str], record: Callable[..., object]) -> str:
@@ -167,7 +193,7 @@ class Reading:
         except ConnectorError as error:
             problem = error
         if one.facts is not None:
-            _record(one, one.facts, record, problem)
+            self._record(one, one.facts, record, problem)
         if problem is not None:
             raise problem
         return value
@@ -221,33 +247,39 @@ class Reading:
         except InvalidSettings as error:
             raise errors.problem("vault_secret_unfit", " ".join(error.errors.values())) from None
 
+    def _record(
+        self, one: _One, facts: SecretFacts, record: Callable[..., object], problem: ConnectorError | None
+    ) -> None:
+        """Commit that the value was read, with what the vault said of it and what was wrong; never the value.
 
-def _record(
-    one: _One, facts: SecretFacts, record: Callable[..., object], problem: ConnectorError | None
-) -> None:
-    """Commit that the value was read, with what the vault said of it and what was wrong; never the value."""
-    with transaction.atomic(durable=True):
-        record(
-            "vault.secret_read",
-            refused=problem is not None,
-            field=one.row.field,
-            vault=one.vault.host,
-            secret=one.secret.name,
-            version=facts.version,
-            **({"code": problem.code} if problem is not None else {}),
-        )
-        if problem is None:
-            VaultSecretTarget.objects.get_or_create(secret=one.secret, target_digest=one.row.target_digest)
-        _keep_facts(one.secret, facts, read=True)
+        Raises NeedsAttention ``vault_unlinked`` when the secret is not referred to any more.
+        """
+        with transaction.atomic(durable=True):
+            record(
+                "vault.secret_read",
+                refused=problem is not None,
+                field=one.row.field,
+                vault=one.vault.host,
+                secret=one.secret.name,
+                version=facts.version,
+                **({"code": problem.code} if problem is not None else {}),
+            )
+            still = VaultSecret.objects.select_for_update(of=("self",)).filter(pk=one.secret.pk).exists()
+            if still and problem is None:
+                _watch[0].is_used(one.secret, owner=self._owner, actor=self._actor)
+            _keep_facts(one.secret, facts, read=True)
+        if not still and problem is None:
+            raise errors.problem("vault_unlinked")
 
 
 @contextmanager
 def _told_of(one: _One) -> Iterator[None]:
-    """Name vault and secret in the details of what goes wrong in the block; they are for administrators alone."""
+    """Pass on what goes wrong in the block; its details, which are for administrators alone, name vault and secret."""
     try:
         yield
     except ConnectorError as error:
         error.detail = printable(f"{one.vault.name}, {one.secret.name}: {error.detail}".rstrip(": "))
+        _watch[0].failed(one.secret, error)
         raise
 
 
