@@ -234,6 +234,7 @@ def test_the_page_shows_everything_but_the_secret(admin: User, page: Callable[[s
         assert words in text, words
     assert "canary-password" not in text
     secret = ConnectionSecret.objects.get()
+    assert secret.ciphertext
     assert bytes(secret.ciphertext).hex() not in text
 
 
