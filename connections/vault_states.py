@@ -3,8 +3,9 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from connections.key_vault import errors
-from connections.models import VaultSecret, VaultSecretState, VaultState
+from connections import connectors
+from connections.key_vault import errors, names
+from connections.models import Connection, VaultSecret, VaultSecretState, VaultState
 
 DAY = dt.timedelta(days=1)
 
@@ -42,7 +43,8 @@ SECRET_CODES = {
 }
 SECRET_STATES = {code: state for state, code in SECRET_CODES.items()}
 # What a check finds out, and can therefore find over again.
-FOUND_BY_CHECKS = frozenset({*VAULT_STATES, *SECRET_STATES})
+OTHER_TARGET = "vault_target_refused"
+FOUND_BY_CHECKS = frozenset({*VAULT_STATES, *SECRET_STATES, OTHER_TARGET})
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,14 @@ def by_date(expires_at: dt.datetime | None, now: dt.datetime) -> VaultSecretStat
     return VaultSecretState.USABLE
 
 
-def trouble_of(secret: VaultSecret) -> Trouble | None:
-    """What keeps the secret from being read, as far as is known: its vault's trouble before its own."""
+def trouble_of(secret: VaultSecret, connection: Connection) -> Trouble | None:
+    """What keeps the connection from using the secret, as far as is known; the vault's trouble before its own."""
     vault = secret.vault
     if vault.state != VaultState.WORKING:
         return Trouble(vault.state_code, vault.state_cause)
-    code = SECRET_CODES.get(VaultSecretState(secret.state))
+    code = SECRET_CODES.get(VaultSecretState(secret.state), "")
+    connector = connectors.get(connection.type_key)
+    if not code and connector is not None:
+        host = connector.target(connection.settings).get("host", "")
+        code = "" if names.for_target(secret.portal_target, host) else OTHER_TARGET
     return Trouble(code, errors.problem(code).cause) if code else None

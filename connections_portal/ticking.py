@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from connections.operations.drafts import purge_drafts
 from connections.operations.restore import purge_removed
+from connections.operations.vault_checks import close_dead, queue_due
 from connections_portal import mail, messages, refresh
 from enrichments.operations.tick import tick as tick_enrichments
 from exports.operations.tick import tick as tick_exports
@@ -19,5 +20,6 @@ def tick(*, now: dt.datetime | None = None) -> dict[str, int]:
     done.update(tick_enrichments(now=now))
     done.update(refresh.tick(now=now))
     done.update(drafts=purge_drafts(now=now), removed=purge_removed(now))
+    done.update(vaults=queue_due(now=now), dead=close_dead())
     done.update(letters=mail.renew(), pruned=messages.prune())
     return dict(done)

@@ -56,7 +56,7 @@ def settle_vault_connections(*, vault_id: int) -> int:
         assert secret.connection is not None
         assert secret.vault_secret is not None
         connections[secret.connection.pk] = secret.connection
-        if (trouble := trouble_of(secret.vault_secret)) is not None:
+        if (trouble := trouble_of(secret.vault_secret, secret.connection)) is not None:
             troubles.setdefault(secret.connection.pk, trouble)
     return sum(_settle(connection, troubles.get(pk)) for pk, connection in connections.items())
 

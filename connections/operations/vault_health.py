@@ -65,17 +65,18 @@ def _is_confirmed(vault: KeyVault, now: dt.datetime) -> bool:
     """Whether it was out of reach before as well, long enough ago for this to be another time."""
     if vault.state == VaultState.UNREACHABLE:
         return True
-    return _is_doubted(vault) and vault.checked_at is not None and vault.checked_at <= now - DOUBT
+    return is_doubted(vault) and vault.checked_at is not None and vault.checked_at <= now - DOUBT
 
 
-def _is_doubted(vault: KeyVault) -> bool:
+def is_doubted(vault: KeyVault) -> bool:
+    """Whether one look found it out of reach and nobody was told yet."""
     doubted = VAULT_STATES.get(vault.state_code) == VaultState.UNREACHABLE
     return doubted and vault.state != VaultState.UNREACHABLE
 
 
 def _doubt(vault: KeyVault, code: str, now: dt.datetime) -> None:
     """Look again soon; a second doubt does not put that off."""
-    if _is_doubted(vault):
+    if is_doubted(vault):
         return
     KeyVault.objects.filter(pk=vault.pk).update(state_code=code or "vault_unreachable", checked_at=now)
     check.using(run_after=now + DOUBT).enqueue(vault.pk)
