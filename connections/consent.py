@@ -81,7 +81,7 @@ def vault_wording(host: str) -> Wording:
         % {"vault": vault},
         _("You can unlink it at any time; from then on nothing is read."),
     )
-    links = ((_("Microsoft Privacy Statement"), MICROSOFT_STATEMENT),)
+    links: tuple[tuple[str, str], ...] = ((_("Microsoft Privacy Statement"), MICROSOFT_STATEMENT),)
     if settings.PRIVACY_STATEMENT_URL:
         links = ((_("Privacy statement"), settings.PRIVACY_STATEMENT_URL), *links)
     return Wording(VAULT_VERSION, paragraphs, links, digest([VAULT_VERSION, paragraphs, links]))

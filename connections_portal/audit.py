@@ -54,7 +54,7 @@ WORDS = {
     "vault.linked": _("linked the Key Vault"),
     "vault.link_changed": _("changed the link of the Key Vault"),
     "vault.unlinked": _("unlinked the Key Vault"),
-    "vault.replaced": _("replaced the Key Vault of the connection"),
+    "vault.replaced": _("replaced the Key Vault that the connection reads"),
     "vault.check_requested": _("asked for a check of the Key Vault"),
     "vault.names_read": _("read the names of secrets of the Key Vault"),
     "vault.secret_read": _("read a secret of a Key Vault"),

@@ -326,9 +326,7 @@ SENTENCES: dict[str, str | Promise | Writer] = {
     "vault.linked": gettext_lazy('%(actor)s linked the Key Vault "%(object)s"'),
     "vault.link_changed": gettext_lazy('%(actor)s changed the link of the Key Vault "%(object)s"'),
     "vault.unlinked": gettext_lazy('%(actor)s unlinked the Key Vault "%(object)s"'),
-    "vault.replaced": gettext_lazy(
-        '%(actor)s let "%(object)s" read its secrets from the Key Vault "%(vault)s" instead of "%(before)s"'
-    ),
+    "vault.replaced": gettext_lazy('%(actor)s let "%(object)s" read its secrets from another Key Vault'),
     "vault.check_requested": gettext_lazy('%(actor)s asked for a check of the Key Vault "%(object)s"'),
     "vault.names_read": gettext_lazy('%(actor)s read the names of secrets of the Key Vault "%(object)s"'),
     "vault.secret_read": gettext_lazy('%(actor)s read a secret of a Key Vault for "%(object)s"'),

@@ -1,0 +1,18 @@
+"""Addresses below Settings > Key Vault."""
+
+from django.urls import path
+
+from connections.views import vault_replace as replace_page
+from connections.views import vault_unlink as unlink_page
+from connections.views import vaults
+
+app_name = "key_vault"
+
+urlpatterns = [
+    path("", vaults.list_vaults, name="list"),
+    path("link/", vaults.link, name="link"),
+    path("<uuid:uuid>/edit/", vaults.edit, name="edit"),
+    path("<uuid:uuid>/check/", vaults.check, name="check"),
+    path("<uuid:uuid>/unlink/", unlink_page.unlink, name="unlink"),
+    path("<uuid:uuid>/replace/", replace_page.replace, name="replace"),
+]
