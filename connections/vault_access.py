@@ -6,8 +6,9 @@ ConnectorError, and nothing else is tried.
 """
 
 import datetime as dt
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from django.utils import timezone
 
 from connections import connectors, vault_clients
 from connections.connectors.errors import ConnectorError, InvalidSettings, printable
-from connections.key_vault import errors, names
+from connections.key_vault import errors, names, transport
 from connections.key_vault.base import TARGET_TAG, SecretFacts, Vault
 from connections.models import (
     Connection,
@@ -33,8 +34,9 @@ from connections_portal import redaction
 from connections_portal.models import User
 
 CONTACT_EVERY = dt.timedelta(minutes=1)
-# A page waits for these: the vault is asked once, and the value is not kept.
+# A page waits for these: the vault is asked once, for so many seconds in all; what goes on needs the rest of its ten.
 AT_ONCE = ("verify", "list")
+PAGE_SECONDS = 8.0
 
 
 class Watch(Protocol):
@@ -118,6 +120,7 @@ class Reading:
     ) -> None:
         self._owner, self._purpose, self._actor = owner, purpose, actor
         self._at_once = purpose in AT_ONCE
+        self._end = time.monotonic() + PAGE_SECONDS
         self._host = _host_of(owner)
         self._all = [self._one(row, fresh) for row in rows if row.vault_secret is not None]
 
@@ -156,7 +159,7 @@ class Reading:
         """
         for one in self._all:
             if not self._is_known_to_fit(one):
-                with _told_of(one):
+                with _told_of(one), self._in_time():
                     self._ask(one)
 
     def values(self, stored: Mapping[str, str], record: Callable[..., object]) -> dict[str, str]:
@@ -170,7 +173,7 @@ class Reading:
             if one.kept is not None:
                 values[one.row.field] = one.kept[0]
             else:
-                with _told_of(one):
+                with _told_of(one), self._in_time():
                     found = self._client(one).read(one.secret.name, one.secret.pinned)
                 values[one.row.field], one.facts = found
         with redaction.in_use(values.values()):
@@ -197,6 +200,10 @@ class Reading:
         if problem is not None:
             raise problem
         return value
+
+    def _in_time(self) -> AbstractContextManager[None]:
+        """All that a page asks of vaults for one use ends in time (rule S20); a run is as patient as its client."""
+        return transport.within(self._end - time.monotonic()) if self._at_once else nullcontext()
 
     def _client(self, one: _One) -> Vault:
         return vault_clients.client_of(one.vault, patient=not self._at_once)

@@ -231,6 +231,7 @@ class Connector(ABC):
     ``revoke`` is what an administrator takes back at the service in an emergency, most effective first.
     ``failures`` are the errors that a step may end with, by the step's key (empty: only a run), as they are raised.
     ``preview`` is true until the type has run against a real server or the vendor's own description.
+    ``spent`` are the seconds of a page's time that went by before the connector was there (rule S20).
     """
 
     key: ClassVar[str]
@@ -253,6 +254,7 @@ class Connector(ABC):
     failures: ClassVar[Mapping[str, tuple[ConnectorError, ...]]] = {}
     doc: ClassVar[str]
     host_key_pinned: ClassVar[bool] = False
+    spent: float = 0.0
 
     def __init__(
         self,
