@@ -6,12 +6,13 @@ Written by the worker, for the reader's role as it is then.
 from uuid import UUID
 
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from connections import vault_notices
 from connections.models import AccessRequest, VaultNotice
 from connections.types import type_name
-from connections_portal import roles
+from connections_portal import local_times, roles
 from connections_portal.mail import Letter
 from connections_portal.models import User
 
@@ -63,9 +64,14 @@ def answered(uuid: UUID, recipient: User) -> Letter | None:
 
 
 def of_vault(uuid: UUID, recipient: User) -> Letter | None:
-    """For an administrator: what happened to a Key Vault or one of its secrets."""
+    """For an administrator: what happened to a Key Vault or one of its secrets. Nothing once it is otherwise again."""
     notice = VaultNotice.objects.filter(uuid=uuid).first()
-    if notice is None or not roles.is_administrator(recipient):
+    if notice is None or not roles.is_administrator(recipient) or not vault_notices.holds(notice):
         return None
-    said = vault_notices.text_of(notice)
-    return Letter(subject=said, paragraphs=(said,))
+    with timezone.override(local_times.zone_of(recipient.time_zone)):
+        said = vault_notices.text_of(notice)
+        return Letter(
+            subject=said,
+            paragraphs=(said, *vault_notices.more_about(notice)),
+            path=reverse("key_vault:list"),
+        )
