@@ -8,7 +8,13 @@ import re
 import time
 from typing import Any
 
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
 from azure.identity import CredentialUnavailableError
 
 from connections.connectors.base import N_
@@ -153,7 +159,9 @@ def translate(error: BaseException) -> ConnectorError:
     if isinstance(error, HttpResponseError) and error.response is not None:
         return _answered(error)
     if isinstance(error, ClientAuthenticationError):
-        return _sign_in(error.message)
+        # azure-identity makes this of everything that happens while signing in, the network's troubles included
+        lost = isinstance(error.__cause__, ServiceRequestError | ServiceResponseError)
+        return problem("vault_unreachable", _short(error)) if lost else _sign_in(error.message)
     if isinstance(error, AzureError):
         return problem("vault_unreachable", _short(error))
     # whatever else a library stumbles over is an answer that it cannot read; its words may quote that answer
@@ -198,6 +206,8 @@ def _answered(error: HttpResponseError) -> ConnectorError:
     detail = ": ".join(filter(None, [inner or code, message])) or f"HTTP {status}"
     if status == 429:
         return problem("vault_throttled", detail, asked)
+    if status is None or status >= 500:
+        return problem("vault_unreachable", f"HTTP {status} {detail}", asked)
     if status == 403:
         return problem(_FORBIDDEN.get(inner, "vault_forbidden"), detail)
     if status == 404 and code == "SecretNotFound":
