@@ -20,12 +20,10 @@ from connections.models import ConnectionSecret, KeyVault, VaultIdentity, VaultS
 from connections.operations import limits
 from connections.operations.create import agree_first
 from connections.operations.drafts import stored_step
+from connections.vault_clients import CREDENTIAL
 from connections_portal import audit, redaction
 from connections_portal.errors import OperationError, Stale
 from connections_portal.models import User
-
-# The field of the ConnectionSecret with which a principal signs in.
-CREDENTIAL = "credential"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -155,8 +155,6 @@ def _delete(vault: KeyVault, done: Unlinked, actor: User) -> None:
         paused=done.paused,
         consent=str(withdrawn.uuid),
     )
-    pk = vault.pk
     VaultSecret.objects.filter(vault=vault).delete()
     vault.delete()
-    vault.pk = pk  # clients are kept by it
     transaction.on_commit(lambda: vault_clients.forget(vault))

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from connections import connectors, sealed, vault_access, vault_clients
 from connections.connectors.errors import ConnectorError, TryLater
-from connections.key_vault import names
+from connections.key_vault import names, transport
 from connections.key_vault.base import SecretFacts, Vault
 from connections.models import Connection, ConnectionSecret, KeyVault, VaultSecret
 from connections.operations.limits import slot
@@ -129,8 +129,9 @@ def _ask(vault: KeyVault, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, 
             known[name, version] = Fit(code="not_looked_at")
             continue
         try:
-            client = client or vault_clients.client_of(vault, patient=False)
-            known[name, version] = Fit(facts=client.facts(name, version))
+            with transport.within(max(until - time.monotonic(), 0.0)):
+                client = client or vault_clients.client_of(vault, patient=False)
+                known[name, version] = Fit(facts=client.facts(name, version))
         except ConnectorError as error:
             known[name, version] = Fit(code=error.code)
             if isinstance(error, TryLater):
