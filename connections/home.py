@@ -1,4 +1,4 @@
-"""Connections on Home: what needs attention (Key Vaults too), requests for access and answers, what was shared lately."""
+"""Connections on Home: what needs attention (Key Vaults too), requests for access, what was shared lately."""
 
 import datetime as dt
 from dataclasses import dataclass

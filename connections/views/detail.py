@@ -10,14 +10,15 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from connections import connectors, dependents, host_keys, listing
+from connections import connectors, dependents, host_keys, listing, vault_expiry
 from connections.connectors.base import Field, FieldKind, is_active
+from connections.key_vault import errors
 from connections.models import Connection, ConnectionSecret, State, VaultSecretState
 from connections.operations.refresh_secret import refresh_secret
 from connections.operations.stop import last_stop
 from connections.sharing import is_open
 from connections.vault_cache import KEEP_SECONDS
-from connections.vault_states import EXPIRING
+from connections.vault_states import EXPIRING, FOUND_BY_CHECKS
 from connections.views.lists import STATUS_KINDS, target_of, type_of, who_has_access
 from connections.views.steps import for_operator, shown_steps
 from connections.views.usage import usage
@@ -43,6 +44,7 @@ def detail(request: PortalRequest, uuid: UUID) -> HttpResponse:
         "is_shared": not is_open(connection.type_key),
         "status_kind": STATUS_KINDS[State(connection.state)],
         "state_text": _state_text(connection),
+        "expiry": vault_expiry.expiring([connection.pk]).get(connection.pk),
         "paused": connection.state == State.PAUSED,
         "what_next": _what_next(connection) if "next" in request.GET else [],
         "facts": _facts(connection),
@@ -80,6 +82,10 @@ def _state_text(connection: Connection) -> str:
             return _("Nothing goes over it. Resuming it asks for a verification.")
         case State.NEEDS_ATTENTION:
             cause = _(connection.state_cause) if connection.state_cause else ""
+            if connection.state_code in FOUND_BY_CHECKS:
+                remedy = _(errors.problem(connection.state_code).remedy)
+                by_itself = _("The portal looks again by itself, and at once by Check now under Settings, Key Vault.")
+                return f"{cause} {remedy} {by_itself}"
             return " ".join(filter(None, [cause, _("Edit it, verify and save; or let a run succeed.")]))
 
 
