@@ -43,8 +43,9 @@ _clients: "OrderedDict[tuple[UUID, int, bool], AzureVault]" = OrderedDict()
 def client_of(vault: KeyVault, *, patient: bool) -> AzureVault:
     """The client of a linked vault, signed in when it is first used. Raises ConnectorError.
 
-    A principal's credential is unsealed only while a token is fetched, and each time recorded (``secret.used``). The
-    portal's own identity is given to vaults only that the operator or its directory lists (rule S7).
+    A principal's credential is unsealed only while a token is fetched, and each time recorded (``secret.used``): no
+    record, no token, and whatever the database raises then. Not to be used inside a transaction. The portal's own
+    identity is given to vaults only that the operator or its directory lists (rule S7).
     """
     key = (vault.uuid, vault.version, patient)
     if (found := _kept(_clients, key)) is not None:

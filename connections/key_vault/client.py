@@ -15,7 +15,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.core.rest import HttpRequest
 from azure.keyvault.secrets import SecretClient, SecretProperties
 
-from connections.connectors.errors import ConnectorError, TryLater
+from connections.connectors.errors import TryLater
 from connections.key_vault import clouds, errors, transport
 from connections.key_vault.base import NamesPage, SecretFacts
 from connections.key_vault.identity import Identity
@@ -53,14 +53,14 @@ class AzureVault:
         self.identity = identity
         self.patient = patient
         self._cloud = clouds.of_host(host)
+        self._way = outgoing.transport([host])
         self._client = SecretClient(
             f"https://{host}",
             cast(Any, identity),
-            transport=outgoing.transport([host]),
+            transport=self._way,
             retry_total=0,
             permit_redirects=False,
         )
-        self._bare = outgoing.transport([host])
 
     def names(self, after: str = "") -> NamesPage:
         """See ``Vault``. ``after`` that no page gave is refused."""
@@ -106,7 +106,7 @@ class AzureVault:
 
         def challenge() -> str:
             request = HttpRequest("GET", f"https://{self.host}/secrets?api-version=7.4&maxresults=1")
-            answer: Any = self._bare.send(request)
+            answer: Any = self._way.send(request)
             if answer.status_code > 401:
                 raise HttpResponseError(response=answer)
             parts = dict(_CHALLENGE.findall(answer.headers.get("WWW-Authenticate") or ""))
@@ -141,15 +141,13 @@ class AzureVault:
         """One attempt, and a second one with a new token where the vault refuses the one we had."""
         try:
             return attempt()
-        except ConnectorError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a library that cannot read an answer may raise anything
+        except errors.LIBRARY_ERRORS as error:
             if not (isinstance(error, HttpResponseError) and error.status_code == 401):
                 raise errors.translate(error) from None
         self.identity.forget()
         try:
             return attempt()
-        except Exception as error:  # noqa: BLE001 - as above
+        except errors.LIBRARY_ERRORS as error:
             raise errors.translate(error) from None
 
     def _versions(self, name: str) -> tuple[SecretFacts, ...]:

@@ -8,7 +8,6 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy, HeadersPolicy
 from azure.core.rest import HttpRequest, HttpResponse
 
-from connections.connectors.errors import ConnectorError
 from connections.key_vault import errors, names, transport
 from connections.key_vault.base import ListedVault
 from connections.key_vault.clouds import CLOUDS
@@ -78,9 +77,7 @@ def _page(client: "PipelineClient[HttpRequest, HttpResponse]", skip: str) -> tup
             raise HttpResponseError(response=answer)
         document = answer.json()
         rows, after = document["data"], document.get("$skipToken") or ""
-    except ConnectorError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a library that cannot read an answer may raise anything
+    except errors.LIBRARY_ERRORS as error:
         raise errors.translate(error) from None
     if not isinstance(rows, list) or not isinstance(after, str) or (after and not _SKIP.fullmatch(after)):
         raise errors.unreadable("The directory's answer cannot be read.")

@@ -20,6 +20,17 @@ from azure.identity import CredentialUnavailableError
 from connections.connectors.base import N_
 from connections.connectors.errors import ConnectorError, NeedsAttention, TryLater
 
+# What libraries raise over an answer; anything else is a fault of ours, or of the database, and passes through.
+LIBRARY_ERRORS = (
+    AzureError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
 # Nothing waits longer than this for a vault that asks for patience.
 LONGEST_WAIT = 300.0
 

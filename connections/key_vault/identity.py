@@ -48,7 +48,7 @@ _KINDS = (
 
 
 class Identity(Protocol):
-    """A credential as Azure's clients take it. Raises ConnectorError.
+    """A credential as Azure's clients take it. Raises ConnectorError, and what ``principal`` raises.
 
     ``tenant_id`` is the tenant it belongs to, empty where that is not known.
     """
@@ -114,7 +114,7 @@ class _Kept(ABC):
     def _fetched(self, scope: str, options: TokenRequestOptions) -> AccessTokenInfo:
         try:
             return self._fetch(scope, options)
-        except Exception as error:  # noqa: BLE001 - whatever a library raises is a sign-in that failed
+        except errors.LIBRARY_ERRORS as error:
             raise errors.translate(error) from None
 
     @abstractmethod
@@ -149,11 +149,16 @@ class PortalIdentity(_Kept):
         self._endpoints = tuple(endpoints)
         self._chain: tuple[Any, ...] = ()
 
+    def forget(self) -> None:
+        """See ``Identity``; Azure's own credentials keep tokens, too, and are made anew."""
+        super().forget()
+        self._chain = ()
+
     def _fetch(self, scope: str, options: TokenRequestOptions) -> AccessTokenInfo:
         """The token of the first kind of identity that is there; one that is there and fails ends the search."""
-        self._chain = self._chain or self._made()
+        self._chain = chain = self._chain or self._made()
         missing = []
-        for credential in self._chain:
+        for credential in chain:
             try:
                 token: AccessTokenInfo = credential.get_token_info(scope, options=options)
             except CredentialUnavailableError as error:
