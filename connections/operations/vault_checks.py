@@ -13,6 +13,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -55,6 +56,15 @@ FORBIDDEN, UNFIT = "vault_forbidden", "vault_secret_unfit"
 KEEP = dt.timedelta(days=1)
 
 
+@dataclass
+class _Look:
+    """One look at a vault; ``said`` is what it said of secrets so far, by their ids."""
+
+    vault: KeyVault
+    client: Vault
+    said: dict[int, SecretFacts] = field(default_factory=dict)
+
+
 def queue_due(*, now: dt.datetime) -> int:
     """Queue a check of every vault that is due, and again where its message was lost; returns how many were queued."""
     every = dt.timedelta(seconds=settings.VAULT_CHECK_SECONDS)
@@ -90,10 +100,10 @@ def look_at(*, vault_id: int, seconds: float = SECONDS) -> str:
     round_began = vault.check_queued_at or timezone.now()
     end = time.monotonic() + seconds
     try:
-        client = vault_clients.client_of(vault, patient=False)
-        if _has_contact(client, vault):
+        look = _Look(vault, vault_clients.client_of(vault, patient=False))
+        if _has_contact(look):
             record_vault_state(vault.pk, VaultState.WORKING)
-        rest = _look_at_secrets(client, vault, round_began, end)
+        rest = _look_at_secrets(look, round_began, end)
     except ConnectorError as error:
         return _without_contact(vault, error)
     finally:
@@ -131,15 +141,15 @@ def _finish(vault: KeyVault) -> None:
             KeyVault.objects.filter(pk=vault.pk).update(check_queued_at=None, **checked)
 
 
-def _has_contact(client: Vault, vault: KeyVault) -> bool:
+def _has_contact(look: _Look) -> bool:
     """Whether the vault answers; false where there is nothing that it could be asked. Raises ConnectorError."""
     refused = None
-    if vault.can_list:
-        refused = _refusal(client.names)
+    if look.vault.can_list:
+        refused = _refusal(look.client.names)
         if refused is None:
             return True
-    for secret in _in_use(vault)[:TRIED]:
-        refused = _refusal(functools.partial(_facts, client, vault, secret))
+    for secret in _in_use(look.vault)[:TRIED]:
+        refused = _refusal(functools.partial(_facts, look, secret))
         if refused is None:
             return True
     if refused is not None:
@@ -166,24 +176,24 @@ def _in_use(vault: KeyVault) -> QuerySet[VaultSecret]:
     return secrets.order_by(F("checked_at").asc(nulls_first=True), "pk")
 
 
-def _look_at_secrets(client: Vault, vault: KeyVault, round_began: dt.datetime, end: float) -> bool:
+def _look_at_secrets(look: _Look, round_began: dt.datetime, end: float) -> bool:
     """Look at each secret that this round has not looked at; returns whether some are left because time is over.
 
     Raises the ConnectorError of a vault that stopped answering.
     """
-    due = _in_use(vault).filter(Q(checked_at=None) | Q(checked_at__lt=round_began))
+    due = _in_use(look.vault).filter(Q(checked_at=None) | Q(checked_at__lt=round_began))
     failures = 0
     for secret in list(due):
         if time.monotonic() >= end:
             return True
         try:
-            state, facts = _state_of(client, vault, secret)
+            state, facts = _state_of(look, secret)
         except ConnectorError as error:
             failures += 1
             if error.code == "vault_throttled" or failures >= MOST_FAILURES:
                 raise
             logger.warning(
-                "secret %s of vault %s could not be looked at: %s", secret.pk, vault.pk, error.code
+                "secret %s of vault %s could not be looked at: %s", secret.pk, look.vault.pk, error.code
             )
             continue
         failures = 0
@@ -191,23 +201,21 @@ def _look_at_secrets(client: Vault, vault: KeyVault, round_began: dt.datetime, e
     return False
 
 
-def _state_of(
-    client: Vault, vault: KeyVault, secret: VaultSecret
-) -> tuple[VaultSecretState, SecretFacts | None]:
+def _state_of(look: _Look, secret: VaultSecret) -> tuple[VaultSecretState, SecretFacts | None]:
     """How the secret is, and what the vault says of it. Raises a ConnectorError that says nothing of it."""
-    name = SecretFacts(name=secret.name)
+    vault, name = look.vault, SecretFacts(name=secret.name)
     if vault.scope == VaultScope.PREFIX and not names.allows(vault.scope, vault.scope_value, name):
         return VaultSecretState.NOT_ALLOWED, None
     facts = None
     try:
-        facts = _facts(client, vault, secret)
+        facts = _facts(look, secret)
         if not names.allows(vault.scope, vault.scope_value, facts):
             return VaultSecretState.NOT_ALLOWED, facts
         if code := names.usable(facts, timezone.now()):
             return SECRET_STATES[code], facts
         if secret.state == VaultSecretState.FORBIDDEN:
             # what is said of it may be seen without the right to read it
-            _read(client, vault, secret)
+            _read(look, secret)
     except ConnectorError as error:
         if error.code == UNFIT:  # a matter of who uses it
             return VaultSecretState.USABLE, facts
@@ -217,27 +225,31 @@ def _state_of(
     return VaultSecretState.USABLE, facts
 
 
-def _facts(client: Vault, vault: KeyVault, secret: VaultSecret) -> SecretFacts:
+def _facts(look: _Look, secret: VaultSecret) -> SecretFacts:
     """What the vault says of the secret; where it does not list, that comes with the value, which is dropped at once.
 
     By a tag that is not known yet nothing is read (rule S8).
     """
+    if (said := look.said.get(secret.pk)) is not None:
+        return said
     try:
-        return client.facts(secret.name, secret.pinned)
+        said = look.client.facts(secret.name, secret.pinned)
     except ConnectorError as error:
-        if error.code != FORBIDDEN or vault.scope == VaultScope.TAG:
+        if error.code != FORBIDDEN or look.vault.scope == VaultScope.TAG:
             raise
-    return _read(client, vault, secret)
+        said = _read(look, secret)
+    look.said[secret.pk] = said
+    return said
 
 
-def _read(client: Vault, vault: KeyVault, secret: VaultSecret) -> SecretFacts:
+def _read(look: _Look, secret: VaultSecret) -> SecretFacts:
     """Read the secret to see whether it can be read, recorded before and after like every reading (rule S5)."""
-    about: dict[str, Any] = {"purpose": "check", "vault": vault.host, "secret": secret.name}
+    about: dict[str, Any] = {"target": look.vault, "purpose": "check", "secret": secret.name}
     with transaction.atomic(durable=True):
-        audit.record("secret.used", actor=None, target=secret, fields=[], **about)
-    facts = client.read(secret.name, secret.pinned)[1]
+        audit.record("secret.used", actor=None, fields=[], **about)
+    facts = look.client.read(secret.name, secret.pinned)[1]
     with transaction.atomic(durable=True):
-        audit.record("vault.secret_read", actor=None, target=secret, version=facts.version, **about)
+        audit.record("vault.secret_read", actor=None, version=facts.version, **about)
     return facts
 
 

@@ -135,8 +135,8 @@ def _set_secret_state(
         audit.record(
             "vault.secret_state_changed",
             actor=None,
-            target=secret,
-            vault=secret.vault.name,
+            target=secret.vault,
+            secret=secret.name,
             before=secret.state,
             state=after,
         )
@@ -192,10 +192,9 @@ def record_new_target(
         audit.record(
             "vault.notice",
             actor=actor,
-            target=secret,
-            vault=secret.vault.name,
+            target=secret.vault,
+            secret=secret.name,
             connection=name,
-            why="new_target",
         )
         notice = VaultNotice(
             kind=VaultNotice.Kind.NEW_TARGET,

@@ -164,7 +164,7 @@ def test_listing_alone_may_be_forbidden(double: Double, look: Look, vault: KeyVa
     assert look() == "working, usable"
     assert not told()
     read = AuditEntry.objects.filter(action__in=("secret.used", "vault.secret_read")).order_by("pk")
-    assert [entry.action for entry in read][:2] == ["secret.used", "vault.secret_read"]
+    assert [entry.action for entry in read] == ["secret.used", "vault.secret_read"]
     assert all(entry.details["purpose"] == "check" for entry in read)
     assert all("value-of-the-secret" not in str(entry.details) for entry in read)
 
