@@ -5,12 +5,11 @@
 own identity. Each test begins with a new one; nothing that a process keeps of Key Vaults outlives a test.
 """
 
-import ipaddress
-import socket
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import pytest
 from pytest_django import Settings
@@ -21,48 +20,32 @@ from connections.outgoing import gateway
 from connections_portal.models import User
 from connections_portal.sandbox.key_vault import KeyVaultDouble
 from connections_portal.sandbox.key_vault_cloud import Application, Cloud, Troubles, VaultDouble
+from tests.guard import sitecustomize
 
-# Names that are nobody's anywhere (RFC 6761): no answer is the right one.
-RESERVED = (".invalid", ".test", ".example", ".localhost")
-
-_resolve = socket.getaddrinfo
-_looked_up: list[str] = []
-
-
-def _guarded(host: Any, *rest: Any, **more: Any) -> Any:
-    """As ``socket.getaddrinfo`` for addresses and this machine; any other name is unknown, and remembered."""
-    name = host.decode() if isinstance(host, bytes) else host
-    if not name or name == "localhost":
-        return _resolve(host, *rest, **more)
-    try:
-        ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
-        if not name.rstrip(".").endswith(RESERVED):
-            _looked_up.append(name)
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
-    return _resolve(host, *rest, **more)
-
-
-socket.getaddrinfo = _guarded
+# Processes that tests start look up no names of the world either.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(sitecustomize.__file__).parent), os.environ.get("PYTHONPATH")])
+)
 
 
 @pytest.fixture
 def looked_up() -> list[str]:
     """The names that were looked up so far in this test; what is taken out of it is forgiven."""
-    return _looked_up
+    return sitecustomize.looked_up
 
 
 @pytest.fixture(autouse=True)
 def nothing_leaves_this_machine() -> Iterator[None]:
     """A test that looks up a name of the world fails, whatever became of it."""
-    _looked_up.clear()
+    sitecustomize.looked_up.clear()
     yield
     check_nothing_left()
 
 
 def check_nothing_left() -> None:
     """Fail if a name of the world was looked up in this test."""
-    assert not _looked_up, f"looked up outside this machine: {_looked_up}"
+    names = sitecustomize.looked_up
+    assert not names, f"looked up outside this machine: {names}"
 
 
 @dataclass

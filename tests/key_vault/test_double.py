@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -381,3 +383,10 @@ def test_without_the_proxy_nothing_is_reached(double: Double, looked_up: list[st
         session.get(f"https://{double.vault.host}/secrets", timeout=2)
     assert looked_up == [double.vault.host]
     looked_up.clear()
+
+
+def test_processes_that_tests_start_look_up_no_names_either() -> None:
+    asked = "import socket; socket.getaddrinfo('login.microsoftonline.com', 443)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=False)
+    assert "gaierror" in done.stderr
+    assert "sitecustomize" in done.stderr
