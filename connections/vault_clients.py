@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 
 from connections import sealed
+from connections.connectors.errors import ConnectorError
 from connections.key_vault import directory as azure_directory
 from connections.key_vault import errors
 from connections.key_vault.base import ListedVault, Principal
@@ -29,7 +30,8 @@ from connections_portal import audit, redaction
 CREDENTIAL = "credential"
 MAX_CLIENTS = 64
 DIRECTORY_SECONDS = 60.0
-ASK_SECONDS = 6.0
+FAILURE_SECONDS = 5.0
+ASK_SECONDS = 4.0
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -96,25 +98,39 @@ def forget_all() -> None:
 
 
 class _Listed:
-    """What the portal's identity is shown, asked once for everybody who wants to know in the same minute."""
+    """What the portal's identity is shown, asked once for everybody who wants to know in the same minute.
+
+    A failure is kept as well, for some seconds, so that those who waited do not ask one after the other.
+    """
 
     def __init__(self) -> None:
         self._asking = threading.Lock()
-        self._found: tuple[float, tuple[ListedVault, ...]] | None = None
+        self._until = 0.0
+        self._found: tuple[ListedVault, ...] | ConnectorError = ()
 
     def now(self) -> tuple[ListedVault, ...]:
         """The vaults; raises ConnectorError."""
         with self._asking:
-            if self._found is None or time.monotonic() - self._found[0] >= DIRECTORY_SECONDS:
-                vaults = azure_directory.listed_vaults(
-                    _portal(), _outgoing(), cloud=settings.AZURE_CLOUD, seconds=ASK_SECONDS
-                )
-                self._found = (time.monotonic(), vaults)
-            return self._found[1]
+            if time.monotonic() >= self._until:
+                self._found = self._ask()
+                failed = isinstance(self._found, ConnectorError)
+                self._until = time.monotonic() + (FAILURE_SECONDS if failed else DIRECTORY_SECONDS)
+            if isinstance(self._found, ConnectorError):
+                raise self._found.with_traceback(None)
+            return self._found
 
     def forget(self) -> None:
         """Ask anew next time."""
-        self._found = None
+        self._until = 0.0
+
+    @staticmethod
+    def _ask() -> tuple[ListedVault, ...] | ConnectorError:
+        try:
+            return azure_directory.listed_vaults(
+                _portal(), _outgoing(), cloud=settings.AZURE_CLOUD, seconds=ASK_SECONDS
+            )
+        except ConnectorError as error:
+            return error
 
 
 _listed = _Listed()
@@ -122,7 +138,8 @@ _listed = _Listed()
 
 def _portal_for(host: str) -> Identity:
     """The portal's own identity for a vault that it may be shown to (rule S7)."""
-    if host not in settings.KEY_VAULT_HOSTS and host not in {vault.host for vault in directory()}:
+    named = {listed.lower() for listed in settings.KEY_VAULT_HOSTS}
+    if host not in named and host not in {vault.host for vault in directory()}:
         raise errors.problem("vault_identity_not_for_host", host)
     return _portal()
 

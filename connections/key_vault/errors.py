@@ -37,6 +37,11 @@ LONGEST_WAIT = 300.0
 _CHECK_IDENTITY = N_("Check tenant, client ID and credential of the linked vault.")
 _NETWORK = N_("Check the vault's address, and whether network and proxy let the portal through to it.")
 
+_CERTIFICATE = N_(
+    "Something on the way opens encrypted lines. If it is meant, the portal's operator names its certificate in "
+    "OUTGOING_CA_FILE."
+)
+
 # Code to the sentence for everybody and the one that says what to do.
 _TEXTS = {
     "vault_unreachable": (N_("The Key Vault could not be reached."), _NETWORK),
@@ -143,6 +148,14 @@ _SIGN_IN = {
     "53003": N_("A Conditional Access policy of the tenant refuses this sign-in."),
 }
 _FORBIDDEN = {"SecretDisabled": "vault_secret_disabled", "ForbiddenByFirewall": "vault_firewall"}
+# What requests and urllib3 say, in whatever they wrap it.
+_NETWORK_WORDS = (
+    (r"(certificate verify failed: [^(']+?) *[('.]", "{0}."),
+    (r"Tunnel connection failed: ([0-9]+ [A-Za-z ]*)", "The proxy answers {0}."),
+    (r"(?i)timed out", "No answer in time."),
+    (r"Remote end closed|EOF occurred|reset by peer|Connection aborted", "The line broke."),
+    (r"to proxy", "The proxy cannot be reached."),
+)
 _AADSTS = re.compile(r"AADSTS([0-9]{4,8})")
 # AKV10032: the token's issuer is another tenant than the vault's.
 _FOREIGN = ("AKV10032", "is not configured to acquire tokens for tenant")
@@ -172,9 +185,9 @@ def translate(error: BaseException) -> ConnectorError:
     if isinstance(error, ClientAuthenticationError):
         # azure-identity makes this of everything that happens while signing in, the network's troubles included
         lost = isinstance(error.__cause__, ServiceRequestError | ServiceResponseError)
-        return problem("vault_unreachable", _short(error)) if lost else _sign_in(error.message)
+        return _lost(error) if lost else _sign_in(error.message)
     if isinstance(error, AzureError):
-        return problem("vault_unreachable", _short(error))
+        return _lost(error)
     # whatever else a library stumbles over is an answer that it cannot read; its words may quote that answer
     return unreadable()
 
@@ -248,10 +261,11 @@ def _sign_in(message: str) -> ConnectorError:
     return _error("vault_sign_in_refused", remedy, message, None)
 
 
-def _short(error: AzureError) -> str:
-    """What the network said: the innermost reason rather than the representation of every layer around it."""
+def _lost(error: AzureError) -> ConnectorError:
+    """What the network said, in few words instead of the representations of every layer around it."""
     text = str(error.message)
-    for mark in ("certificate verify failed", "Tunnel connection failed"):
-        if mark in text:
-            return text[text.index(mark) :].rstrip("'\")")
-    return text.rpartition("Caused by ")[2]
+    for pattern, words in _NETWORK_WORDS:
+        if found := re.search(pattern, text):
+            remedy = _CERTIFICATE if "certificate" in pattern else ""
+            return _error("vault_unreachable", remedy, words.format(*found.groups()), None)
+    return problem("vault_unreachable", text.rpartition("Caused by ")[2])

@@ -81,7 +81,33 @@ def test_the_words_of_an_unknown_error_are_not_quoted():
     assert "s3cret" not in error.detail
 
 
-def test_the_network_is_quoted_by_its_reason():
-    text = "HTTPSConnectionPool(host='x'): retries (Caused by SSLError('certificate verify failed: self-signed'))"
-    error = errors.translate(ServiceRequestError(text))
-    assert (error.code, error.detail) == ("vault_unreachable", "certificate verify failed: self-signed")
+@pytest.mark.parametrize(
+    ("said", "detail"),
+    [
+        (
+            "(Caused by SSLError(1, '[SSL] certificate verify failed: self-signed (_ssl.c:1006)'))",
+            "certificate verify failed: self-signed.",
+        ),
+        (
+            "ProxyError('Unable to connect to proxy', OSError('Tunnel connection failed: 407 No'))",
+            "The proxy answers 407 No.",
+        ),
+        (
+            "ProxyError('Unable to connect to proxy', NewConnectionError('Connection refused'))",
+            "The proxy cannot be reached.",
+        ),
+        ("Pool(host='x', port=443): Read timed out. (read timeout=8)", "No answer in time."),
+        ("SSLError(SSLEOFError(8, 'EOF occurred in violation of protocol'))", "The line broke."),
+        ("Pool(): x (Caused by Something('new'))", "Something('new'))"),
+    ],
+)
+def test_the_network_is_quoted_by_its_reason(said, detail):
+    error = errors.translate(ServiceRequestError(said))
+    assert (error.code, error.detail) == ("vault_unreachable", detail)
+    assert ("OUTGOING_CA_FILE" in error.remedy) is ("certificate" in said)
+
+
+def test_the_network_s_trouble_while_signing_in_is_no_refusal():
+    wrapped = ClientAuthenticationError("Authentication failed: Read timed out.")
+    wrapped.__cause__ = ServiceRequestError("Read timed out.")
+    assert errors.translate(wrapped).code == "vault_unreachable"

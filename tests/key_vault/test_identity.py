@@ -209,7 +209,7 @@ def test_sign_in_out_of_reach(double, outgoing):
     double.troubles.gone.add("login.microsoftonline.com")
     with pytest.raises(TryLater) as later:
         signing(principal(double), outgoing).get_token_info(SCOPE)
-    assert "Tunnel connection failed: 502" in later.value.detail
+    assert "The proxy answers 502" in later.value.detail
 
 
 def test_neither_identity_nor_principal_print_what_they_hold(double, outgoing):

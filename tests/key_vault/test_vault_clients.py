@@ -220,8 +220,23 @@ def test_the_directory_is_asked_once_a_minute_however_many_want_to_know(double, 
     assert len([seen for seen in double.cloud.requests(host="management.azure.com") if seen.bearer]) == 1
     double.cloud.add_vault("new-kv")
     assert len(vault_clients.directory()) == 1
+    vault_clients.forget_all()
     monkeypatch.setattr(vault_clients, "DIRECTORY_SECONDS", 0)
     assert len(vault_clients.directory()) == 2
+    double.cloud.add_vault("newer-kv")
+    assert len(vault_clients.directory()) == 3
+
+
+def test_a_directory_that_fails_is_not_asked_again_by_everybody_who_waited(double, monkeypatch):
+    double.troubles.gone.add("management.azure.com")
+    for _number in range(3):
+        with pytest.raises(TryLater):
+            vault_clients.directory()
+    assert len(double.cloud.requests(host="management.azure.com")) == 1
+    double.troubles.gone.clear()
+    monkeypatch.setattr(vault_clients, "FAILURE_SECONDS", 0)
+    vault_clients.forget_all()
+    assert vault_clients.directory()
 
 
 def test_what_is_typed_can_be_tried_before_it_is_stored(double):
