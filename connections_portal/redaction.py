@@ -80,21 +80,37 @@ def _prepared(values: Iterable[str]) -> tuple[list[str], list[str]]:
 
 def redact(text: str) -> str:
     """``text`` with every secret in use masked; the longest forms first."""
-    with _lock:
-        if not _ordered:
-            _ordered.extend(sorted(_active, key=len, reverse=True))
-        forms = list(_ordered)
-    for form in forms:
+    for form in _forms_in_use():
         if form in text:
             text = text.replace(form, MASK)
     return text
 
 
 def foreign(text: str) -> str:
-    """A service's own words, fit to be stored: masked, and dropped altogether while a short secret is in use."""
+    """A service's own words, fit to be stored: masked, and dropped altogether while a short secret is in use.
+
+    They may have been cut where they were too long: what they end with may be the beginning of a secret.
+    """
     with _lock:
         unsafe = bool(_short)
-    return "" if unsafe else redact(text)
+    return "" if unsafe else _without_cut(redact(text))
+
+
+def _forms_in_use() -> list[str]:
+    with _lock:
+        if not _ordered:
+            _ordered.extend(sorted(_active, key=len, reverse=True))
+        return list(_ordered)
+
+
+def _without_cut(text: str) -> str:
+    """``text`` with its end masked if a secret in use begins there."""
+    forms = _forms_in_use()
+    for begin in range(len(text) - SHORTEST + 1):
+        end = text[begin:]
+        if any(form.startswith(end) for form in forms):
+            return text[:begin] + MASK
+    return text
 
 
 class RedactingFormatter(logging.Formatter):
