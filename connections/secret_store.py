@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from connections import connectors, sealed, vault_access
 from connections.connectors.base import is_active
-from connections.models import Connection, ConnectionDraft, ConnectionSecret
+from connections.models import Connection, ConnectionDraft, ConnectionSecret, VaultSecret
 from connections.sealed import SecretError, TargetChanged, digest
 from connections_portal import audit, redaction
 from connections_portal.errors import OperationError
@@ -76,6 +76,23 @@ def put(*, draft: ConnectionDraft, field: str, value: str, for_target: str) -> N
     secret.save()
 
 
+def put_reference(*, draft: ConnectionDraft, field: str, vault_secret: VaultSecret, for_target: str) -> None:
+    """Keep with the draft that the field reads this secret of a Key Vault; a typed value there is erased.
+
+    The same secret again for the same target keeps its revision.
+    """
+    secret = ConnectionSecret.objects.filter(draft=draft, field=field).first()
+    if secret is None:
+        secret = ConnectionSecret(draft=draft, field=field)
+    elif secret.target_digest == for_target and secret.vault_secret_id == vault_secret.pk:
+        return
+    else:
+        secret.revision += 1
+    secret.target_digest, secret.vault_secret = for_target, vault_secret
+    secret.nonce = secret.ciphertext = secret.key_version = None
+    secret.save()
+
+
 def in_effect(owner: Owner) -> list[ConnectionSecret]:
     """The secrets that ``owner`` uses, by field.
 
@@ -103,8 +120,19 @@ def uses_vault(owner: Owner) -> bool:
 
 
 def revisions(owner: Owner) -> list[list[Any]]:
-    """Field, row and revision of each secret: what a verification is bound to, without any value."""
-    return [[secret.field, str(secret.uuid), secret.revision] for secret in in_effect(owner)]
+    """Field, row and revision of each secret, and what it refers to: what a verification is bound to, without any
+    value.
+    """
+    return [
+        [secret.field, str(secret.uuid), secret.revision, *_referred_to(secret)]
+        for secret in in_effect(owner)
+    ]
+
+
+def _referred_to(secret: ConnectionSecret) -> list[str]:
+    """Which secret of a Key Vault, and which version of it."""
+    chosen = secret.vault_secret
+    return [] if chosen is None else [str(chosen.vault.uuid), str(chosen.uuid), chosen.name, chosen.pinned]
 
 
 def move(*, draft: ConnectionDraft, connection: Connection) -> None:

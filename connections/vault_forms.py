@@ -10,7 +10,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from connections.forms import SecretText
+from connections.form_fields import SecretText
 from connections.key_vault import names
 from connections.key_vault.base import ListedVault
 from connections.models import KeyVault, VaultIdentity, VaultScope

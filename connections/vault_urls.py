@@ -3,8 +3,8 @@
 from django.urls import path
 
 from connections.views import vault_replace as replace_page
+from connections.views import vault_secrets, vaults
 from connections.views import vault_unlink as unlink_page
-from connections.views import vaults
 
 app_name = "key_vault"
 
@@ -15,4 +15,6 @@ urlpatterns = [
     path("<uuid:uuid>/check/", vaults.check, name="check"),
     path("<uuid:uuid>/unlink/", unlink_page.unlink, name="unlink"),
     path("<uuid:uuid>/replace/", replace_page.replace, name="replace"),
+    path("<uuid:uuid>/secrets/", vault_secrets.list_state, name="names"),
+    path("<uuid:uuid>/secrets/refresh/", vault_secrets.refresh_list, name="refresh_names"),
 ]

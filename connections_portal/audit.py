@@ -56,6 +56,7 @@ WORDS = {
     "vault.unlinked": _("unlinked the Key Vault"),
     "vault.replaced": _("replaced the Key Vault that the connection reads"),
     "vault.check_requested": _("asked for a check of the Key Vault"),
+    "vault.names_requested": _("asked for the names of secrets of the Key Vault"),
     "vault.names_read": _("read the names of secrets of the Key Vault"),
     "vault.secret_read": _("read a secret of a Key Vault"),
     "vault.secret_refreshed": _("asked for the latest value of the Key Vault secret"),

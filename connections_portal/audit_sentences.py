@@ -333,6 +333,9 @@ SENTENCES: dict[str, str | Promise | Writer] = {
     "vault.unlinked": gettext_lazy('%(actor)s unlinked the Key Vault "%(object)s"'),
     "vault.replaced": gettext_lazy('%(actor)s let "%(object)s" read its secrets from another Key Vault'),
     "vault.check_requested": gettext_lazy('%(actor)s asked for a check of the Key Vault "%(object)s"'),
+    "vault.names_requested": gettext_lazy(
+        '%(actor)s asked for the names of secrets of the Key Vault "%(object)s"'
+    ),
     "vault.names_read": gettext_lazy('%(actor)s read the names of secrets of the Key Vault "%(object)s"'),
     "vault.secret_read": audit_vaults.secret_read,
     "vault.secret_refreshed": gettext_lazy(

@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from connections import connectors, host_keys, sealed, secret_store
 from connections.connectors.base import Step, StepStatus, is_active
 from connections.connectors.errors import printable
-from connections.models import Connection, ConnectionDraft
+from connections.key_vault import transport
+from connections.models import Connection, ConnectionDraft, VaultSecret
 from connections.operations import limits
 from connections.operations.connector import open_connector
 from connections_portal import audit, redaction
@@ -23,6 +24,8 @@ from connections_portal.models import AuditEntry, User
 
 LIFETIME = dt.timedelta(minutes=60)
 VERIFIED_FOR = dt.timedelta(minutes=30)
+# What a page has for everything that it waits for (rule S20), but for what it needs itself.
+PAGE_SECONDS = 9.0
 
 
 def keep_draft(
@@ -32,6 +35,8 @@ def keep_draft(
     connection: Connection | None = None,
     cleaned: Mapping[str, str],
     secrets: Mapping[str, str],
+    references: Mapping[str, VaultSecret] | None = None,
+    dropped: Collection[str] = (),
     form: Mapping[str, Any],
     actor: User,
     now: dt.datetime | None = None,
@@ -39,6 +44,7 @@ def keep_draft(
     """Write what was typed to the draft (a new one if None) and return it. ``connection`` is the one that is edited.
 
     ``cleaned`` are settings as the connector's ``clean`` returns them, ``secrets`` only what was typed in this request,
+    ``references`` secrets of Key Vaults chosen in it, ``dropped`` fields whose kept secret is not meant any more,
     ``form`` the rest of the form. When the target changes, kept secrets, host key and verification go (rule S1); an
     edit that comes back to the connection's own target has its host key and secrets again. Raises Stale when the draft
     is gone.
@@ -71,14 +77,28 @@ def keep_draft(
         draft.save()
         active = [f.key for f in connector.fields if f.secret and is_active(f, cleaned)]
         draft.secrets.exclude(field__in=active, target_digest=target).delete()
-        for field in active:
-            if secrets.get(field):
-                before = secret_store.revisions(draft)
-                secret_store.put(draft=draft, field=field, value=secrets[field], for_target=target)
-                if secret_store.revisions(draft) != before:
-                    _forget_verification(draft)
+        before = secret_store.revisions(draft)
+        draft.secrets.filter(field__in=dropped).delete()
+        _put_secrets(draft, active, secrets, references or {})
+        if secret_store.revisions(draft) != before:
+            _forget_verification(draft)
         draft.save()
     return draft
+
+
+def _put_secrets(
+    draft: ConnectionDraft,
+    fields: Collection[str],
+    secrets: Mapping[str, str],
+    references: Mapping[str, VaultSecret],
+) -> None:
+    """Keep what was typed or chosen in these fields, for the draft's target."""
+    target = draft.target_digest
+    for field in fields:
+        if secrets.get(field):
+            secret_store.put(draft=draft, field=field, value=secrets[field], for_target=target)
+        elif chosen := references.get(field):
+            secret_store.put_reference(draft=draft, field=field, vault_secret=chosen, for_target=target)
 
 
 def is_trusted_here(draft: ConnectionDraft) -> bool:
@@ -141,8 +161,12 @@ def is_verified(draft: ConnectionDraft, *, now: dt.datetime | None = None) -> bo
     )
 
 
-def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None = None) -> ConnectionDraft:
+def verify_draft(
+    *, draft: ConnectionDraft, actor: User, now: dt.datetime | None = None, spent: float = 0.0
+) -> ConnectionDraft:
     """Run the verification steps of what the draft holds and store how each ended.
+
+    ``spent`` are the seconds of the page's time that went by before (rule S20).
 
     Ends at *Server identity* while the server's key is not trusted. Raises OperationError at a secret that is missing,
     limits.TooMany above the limits of rule S20, and Stale when the draft was changed, saved or ended meanwhile.
@@ -164,7 +188,11 @@ def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None
         )
         bound_to = verified_digest(draft)
         started = time.monotonic()
-        with open_connector(draft, purpose="verify", actor=actor) as connector:
+        with (
+            transport.within(PAGE_SECONDS - spent),
+            open_connector(draft, purpose="verify", actor=actor) as connector,
+        ):
+            connector.spent += spent
             steps = [stored_step(step) for step in connector.verify()]
             expected = [key for key, _label in connector.steps]
     passed = [step["key"] for step in steps if step["status"] == StepStatus.DONE] == expected
@@ -231,7 +259,9 @@ def _account_digest(draft: ConnectionDraft) -> str:
     return sealed.digest([draft.target_digest, named])
 
 
-def trust_server(*, draft: ConnectionDraft, fingerprint: str, actor: User) -> ConnectionDraft:
+def trust_server(
+    *, draft: ConnectionDraft, fingerprint: str, actor: User, spent: float = 0.0
+) -> ConnectionDraft:
     """Trust the key with this fingerprint, then verify to the end.
 
     The fingerprint must be that of the key the draft saw last; raises Stale otherwise. If another key answers during
@@ -253,7 +283,7 @@ def trust_server(*, draft: ConnectionDraft, fingerprint: str, actor: User) -> Co
             fingerprint=fingerprint,
             host=_host_digest(draft),
         )
-    return verify_draft(draft=draft, actor=actor)
+    return verify_draft(draft=draft, actor=actor, spent=spent)
 
 
 def saved_from(text: str, *, actor: User) -> UUID | None:

@@ -1,0 +1,11 @@
+"""The set-up page before a real server, as tests of connections have it."""
+
+from tests.connections.conftest import (  # noqa: F401 - fixtures
+    box,
+    connection,
+    edit,
+    plain,
+    sandbox,
+    server,
+    set_up,
+)
