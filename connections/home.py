@@ -147,7 +147,7 @@ def _soon(user: User, tab: str, words: str, total: int) -> Notice:
             Item(
                 text=connection.name,
                 url=reverse("connections:detail", args=[connection.uuid]),
-                sub=expiring[connection.pk].long if connection.pk in expiring else "",
+                sub=expiring[connection.pk].said if connection.pk in expiring else "",
             )
             for connection in first
         ],

@@ -29,16 +29,24 @@ class Expiry:
         return _("A secret expires on %(date)s") % {"date": self._date}
 
     @property
-    def long(self) -> str:
-        """For the connection's own page: which one, when, and what to do; for administrators alone."""
-        said = _('The secret "%(secret)s" in the Key Vault "%(vault)s" expires on %(date)s.') % {
+    def said(self) -> str:
+        """Which one, and when; for administrators alone."""
+        return _('The secret "%(secret)s" in the Key Vault "%(vault)s" expires on %(date)s.') % {
             "secret": self.secret,
             "vault": self.vault,
             "date": self._date,
         }
+
+    @property
+    def long(self) -> str:
+        """For the connection's own page: also what to do."""
         if self.pinned:
-            return f"{said} {_('A fixed version of it is used: choose a newer one, or always the latest.')}"
-        return f"{said} {_('Give it a new version in Azure: the portal reads the latest one by itself.')}"
+            return (
+                f"{self.said} {_('A fixed version of it is used: choose a newer one, or always the latest.')}"
+            )
+        return (
+            f"{self.said} {_('Give it a new version in Azure: the portal reads the latest one by itself.')}"
+        )
 
     @property
     def _date(self) -> str:

@@ -98,14 +98,15 @@ def look_at(*, vault_id: int, seconds: float = SECONDS) -> str:
     if vault is None:
         return "gone"
     round_began = vault.check_queued_at or timezone.now()
-    end = time.monotonic() + seconds
+    end, began = time.monotonic() + seconds, timezone.now()
     try:
         look = _Look(vault, vault_clients.client_of(vault, patient=False))
         if _has_contact(look):
             record_vault_state(vault.pk, VaultState.WORKING)
+        began = timezone.now()
         rest = _look_at_secrets(look, round_began, end)
     except ConnectorError as error:
-        return _without_contact(vault, error)
+        return _without_contact(vault, error, began)
     finally:
         _forget_unused(vault)
         # also what changed without a state of its own, and what an earlier check could not finish
@@ -118,7 +119,7 @@ def look_at(*, vault_id: int, seconds: float = SECONDS) -> str:
     return VaultState.WORKING.value
 
 
-def _without_contact(vault: KeyVault, error: ConnectorError) -> str:
+def _without_contact(vault: KeyVault, error: ConnectorError, began: dt.datetime) -> str:
     """The vault did not answer, asked to wait, or refuses the portal altogether."""
     state = VAULT_STATES.get(error.code)
     if state is None:
@@ -127,7 +128,7 @@ def _without_contact(vault: KeyVault, error: ConnectorError) -> str:
         KeyVault.objects.filter(pk=vault.pk).update(check_queued_at=now)
         check.using(run_after=now + dt.timedelta(seconds=max(after, 1.0))).enqueue(vault.pk)
         return error.code
-    record_vault_state(vault.pk, state, code=error.code, cause=error.cause)
+    record_vault_state(vault.pk, state, code=error.code, cause=error.cause, began=began)
     _finish(vault)
     return state.value
 
@@ -186,6 +187,7 @@ def _look_at_secrets(look: _Look, round_began: dt.datetime, end: float) -> bool:
     for secret in list(due):
         if time.monotonic() >= end:
             return True
+        began = timezone.now()
         try:
             state, facts = _state_of(look, secret)
         except ConnectorError as error:
@@ -197,7 +199,7 @@ def _look_at_secrets(look: _Look, round_began: dt.datetime, end: float) -> bool:
             )
             continue
         failures = 0
-        record_secret_state(secret.pk, state, facts=facts)
+        record_secret_state(secret.pk, state, facts=facts, began=began)
     return False
 
 

@@ -41,16 +41,23 @@ DOUBT = dt.timedelta(minutes=2)
 
 
 def record_vault_state(
-    vault_id: int, state: str, *, code: str = "", cause: str = "", now: dt.datetime | None = None
+    vault_id: int,
+    state: str,
+    *,
+    code: str = "",
+    cause: str = "",
+    began: dt.datetime | None = None,
+    now: dt.datetime | None = None,
 ) -> bool:
     """Note how contact with the vault went just now: a VaultState, with code and cause of ``key_vault.errors``.
 
+    ``began`` is when the look began: what failed since then counts for nothing if the vault answered meanwhile.
     Returns whether its state is another one now; then administrators were told, and its connections marked.
     """
     now = now or timezone.now()
     with transaction.atomic():
         vault = KeyVault.objects.select_for_update().filter(pk=vault_id).first()
-        if vault is None:
+        if vault is None or (state != VaultState.WORKING and _later(vault.last_contact_at, began)):
             return False
         if state == VaultState.UNREACHABLE and not _is_confirmed(vault, now):
             _doubt(vault, code, now)
@@ -99,11 +106,17 @@ def _set_vault_state(vault: KeyVault, state: VaultState, code: str, cause: str, 
 
 
 def record_secret_state(
-    secret_id: int, state: str, *, facts: SecretFacts | None = None, now: dt.datetime | None = None
+    secret_id: int,
+    state: str,
+    *,
+    facts: SecretFacts | None = None,
+    began: dt.datetime | None = None,
+    now: dt.datetime | None = None,
 ) -> bool:
     """Note how a secret was just now: a value of VaultSecretState, with what the vault says of it where that is known.
 
-    Of one that can be used it is enough to say so: how soon it expires is read from its date. Returns whether its state
+    Of one that can be used it is enough to say so: how soon it expires is read from its date. ``began`` is
+    when the look began: it counts for nothing if the secret was looked at or read meanwhile. Returns whether its state
     is another one now; then administrators were told, and its connections marked.
     """
     now = now or timezone.now()
@@ -114,12 +127,16 @@ def record_secret_state(
             .filter(pk=secret_id)
             .first()
         )
-        if secret is None:
+        if secret is None or _later(secret.checked_at, began):
             return False
         changed = _set_secret_state(secret, VaultSecretState(state), facts, now)
     if changed:
         settle_vault_connections(vault_id=secret.vault_id)
     return changed
+
+
+def _later(moment: dt.datetime | None, began: dt.datetime | None) -> bool:
+    return moment is not None and began is not None and moment > began
 
 
 def _set_secret_state(

@@ -208,3 +208,17 @@ def test_a_first_use_for_a_target_is_told_once(admin: User) -> None:
     assert notice.connections == [connection.name]
     assert "files.example.com" in notice.cause
     assert AuditEntry.objects.filter(action="vault.notice", actor_id=admin.pk).count() == 1
+
+
+def test_what_was_found_before_somebody_else_looked_counts_for_nothing(admin: User) -> None:
+    """A slow worker says last what it saw first: nobody is told of what is over."""
+    secret, now = make_secret(make_vault()), timezone.now()
+    record_secret_state(secret.pk, VaultSecretState.USABLE, now=now)
+    record_vault_state(secret.vault_id, VaultState.WORKING, now=now)
+    before = now - dt.timedelta(seconds=5)
+    forbidden = {"code": "vault_forbidden", "cause": "No."}
+    assert not record_secret_state(secret.pk, VaultSecretState.MISSING, began=before)
+    assert not record_vault_state(secret.vault_id, VaultState.FORBIDDEN, **forbidden, began=before)
+    assert not notices()
+    assert record_secret_state(secret.pk, VaultSecretState.MISSING, began=now)
+    assert record_vault_state(secret.vault_id, VaultState.FORBIDDEN, **forbidden, began=now)
