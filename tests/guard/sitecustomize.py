@@ -7,8 +7,8 @@ import ipaddress
 import socket
 from typing import Any
 
-# Names that are nobody's anywhere (RFC 6761): no answer is the right one.
-RESERVED = (".invalid", ".test", ".example", ".localhost")
+# Invented names (RFC 2606, RFC 6761), which tests may use: refused like any other, but no slip.
+RESERVED = (".invalid", ".test", ".example", ".localhost", ".example.com", ".example.net", ".example.org")
 
 looked_up: list[str] = []
 _resolve = socket.getaddrinfo
