@@ -13,6 +13,7 @@ from typing import Any
 import asyncssh
 import pytest
 from asyncssh.crypto import cipher as ciphers_of_asyncssh
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from connections.connectors import ssh_sending, ssh_session
 from tests.connectors.servers import SandboxFactory, Server, running_openssh
@@ -153,7 +154,7 @@ def test_no_nonce_is_used_twice_with_a_key(
     openssh_server: Server, content: bytes, monkeypatch: pytest.MonkeyPatch
 ):
     used: Counter[tuple[bytes, bytes]] = Counter()
-    real = ssh_sending.AESGCM
+    real = AESGCM
 
     class Recording:
         def __init__(self, key: bytes) -> None:
