@@ -132,7 +132,7 @@ def _secrets(connection: Connection) -> dict[str, Any]:
     shown = [
         _secret(connection, field, rows[field.key]) for field in _fields(connection) if field.key in rows
     ]
-    kept = _("A value that was read stays in the memory of a process for at most %(seconds)s seconds.")
+    kept = _("Kept in the memory of a process for at most %(seconds)s seconds.")
     from_vault = any(secret.get("vault") for secret in shown)
     return {"secrets": shown, "kept_text": kept % {"seconds": round(KEEP_SECONDS)} if from_vault else ""}
 
@@ -152,7 +152,7 @@ def _secret(connection: Connection, field: Field, row: ConnectionSecret) -> dict
         "state": state.label,
         "kind": "ok" if state == VaultSecretState.USABLE else "warn" if state in EXPIRING else "bad",
         "read_at": secret.read_at,
-        "refresh": _("Refresh %(field)s now") % {"field": label},
+        "refresh": _("Refresh now: %(field)s") % {"field": label},
         "url": reverse("connections:refresh_secret", args=[connection.uuid, field.key]),
     }
 
