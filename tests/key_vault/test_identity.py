@@ -169,6 +169,16 @@ def test_a_refused_sign_in_says_why_without_the_secret(double, outgoing, what, w
     assert not stored.out
 
 
+def test_each_cloud_signs_in_at_its_own_place_and_nowhere_else(double, outgoing):
+    cloud = CLOUDS["china"]
+    identity = PrincipalIdentity(TENANT, principal(double), outgoing, cloud="china")
+    for scope in (cloud.vault_scope, cloud.management_scope):
+        assert identity.get_token_info(scope).token
+    assert {seen.host for seen in double.cloud.seen} == {cloud.login}
+    with pytest.raises(ConnectorError):
+        identity.get_token_info(SCOPE)
+
+
 def test_a_tenant_that_is_not_there(double, outgoing):
     stored = principal(double, tenant_id=OTHER)
     with pytest.raises(NeedsAttention) as refused:

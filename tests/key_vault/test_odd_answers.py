@@ -1,9 +1,11 @@
 """Answers that no vault would give: none is believed, and nothing of them is told."""
 
 import pytest
+from azure.core.credentials import AccessTokenInfo
 
 from connections.connectors.errors import ConnectorError
 from connections.key_vault import client as module
+from connections.key_vault.client import AzureVault
 from connections.key_vault.transport import MAX_ANSWER
 from tests.key_vault import odd_azure
 from tests.key_vault.odd_azure import HOST, VERSION, Reply, item
@@ -153,6 +155,37 @@ def test_a_challenge_that_leads_astray_gets_no_token(odd, challenge):
     if "contoso.example/tenant" not in challenge and 'com/"' not in challenge:
         assert isinstance(refused(vault.names), ConnectorError)
         assert not [path for host, path, bearer in odd.seen if bearer]
+
+
+class Careless:
+    """An identity that would give a token to anybody, and notes who asked."""
+
+    tenant_id = ""
+
+    def __init__(self):
+        self.asked = []
+
+    def get_token_info(self, *scopes, options=None):
+        self.asked.append(scopes)
+        return AccessTokenInfo("token", 2**31)
+
+    def forget(self):
+        """Nothing."""
+
+
+def test_azure_s_client_verifies_challenges_itself(odd):
+    careless = Careless()
+    vault = AzureVault(HOST, careless, odd.outgoing, patient=False)
+    odd.replies["challenge"] = Reply(
+        status=401,
+        headers={"WWW-Authenticate": odd_azure.CHALLENGE.replace("vault.azure.net", "contoso.example")},
+    )
+    refused(vault.names)
+    assert careless.asked == []
+    del odd.replies["challenge"]
+    odd.replies[LIST] = Reply(body={"value": []})
+    vault.names()
+    assert careless.asked == [("https://vault.azure.net/.default",)]
 
 
 def test_no_value_stands_in_any_exception_or_its_context(odd):
