@@ -39,6 +39,7 @@ class VaultForm(forms.Form):
     address = forms.CharField(
         label=gettext_lazy("Address of the vault"),
         required=False,
+        help_text=gettext_lazy("For a vault that is not in the list."),
         max_length=255,
         widget=forms.TextInput(OFF | {"placeholder": "https://contoso-portal.vault.azure.net"}),
     )

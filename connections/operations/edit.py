@@ -159,7 +159,7 @@ class _Edit:
             self._write_verification(draft, actor)
         self._write_consent(actor)
         if self.resume:
-            connection.state = State.READY
+            connection.state, connection.state_cause, connection.state_code = State.READY, "", ""
         connection.version += 1
         connection.updated_by = actor
         connection.save()

@@ -63,7 +63,7 @@ class Fit:
             "vault_secret_expired": _("Expired there"),
             "vault_secret_not_yet_valid": _("Not valid yet there"),
             "vault_secret_missing": _("Missing there"),
-            "vault_not_allowed": _("Not among the secrets that may be used of it"),
+            "vault_not_allowed": _("Not allowed by its link"),
             "vault_target_refused": _("Tagged there for another target"),
             "vault_forbidden": _("The vault does not tell what it has"),
             "not_looked_at": _("Not looked at in time; do it again for the rest"),

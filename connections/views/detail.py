@@ -16,6 +16,7 @@ from connections.key_vault import errors
 from connections.models import Connection, ConnectionSecret, State, VaultSecretState
 from connections.operations.refresh_secret import refresh_secret
 from connections.operations.stop import last_stop
+from connections.operations.unlink_vault import UNLINKED
 from connections.sharing import is_open
 from connections.vault_cache import KEEP_SECONDS
 from connections.vault_states import EXPIRING, FOUND_BY_CHECKS
@@ -78,6 +79,11 @@ def _state_text(connection: Connection) -> str:
             return _("Nothing runs on it, and nobody is offered it. Edit it, verify and save.")
         case State.PAUSED if connection.consent is None:
             return _("Its agreement was withdrawn. Resuming it asks for a verification and a new agreement.")
+        case State.PAUSED if connection.state_code == UNLINKED:
+            return _(
+                "The Key Vault that its secrets were in was unlinked. Edit it: enter them, or choose them from another "
+                "vault, then resume."
+            )
         case State.PAUSED:
             return _("Nothing goes over it. Resuming it asks for a verification.")
         case State.NEEDS_ATTENTION:

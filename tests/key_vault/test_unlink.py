@@ -227,7 +227,7 @@ def test_the_dialog(
     again = client.post(url, data | {"action": "unlink"}, headers=headers)
     assert again.status_code == (204 if htmx else 303)
     page = text_of(client.get(reverse("connections:detail", args=[lacks.uuid])).content.decode())
-    assert "Paused" in page
+    assert "The Key Vault that its secrets were in was unlinked." in page
 
 
 def test_a_stale_dialog_keeps_the_choices(
