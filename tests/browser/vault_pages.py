@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from tests.browser import acts
-from tests.browser.look import Look
+from tests.browser.look import Act, Look
 from tests.browser.running import Portal
 
 VAULTS = "/settings/key-vault/"
@@ -57,6 +57,16 @@ def refused(page: Page, portal: Portal) -> None:
     expect(page.locator("#vault-verify").get_by_text("Not verified", exact=True)).to_be_visible()
 
 
+def from_the_top(act: Act) -> Act:
+    """Do it, and scroll back up: the head of the page must not lie over what is looked at."""
+
+    def both(page: Page, portal: Portal) -> None:
+        act(page, portal)
+        page.evaluate("window.scrollTo(0, 0)")
+
+    return both
+
+
 def pane_verified(page: Page, portal: Portal) -> None:
     """The same in the pane."""
     acts.follow("Link a vault")(page, portal)
@@ -75,9 +85,9 @@ PAGES = {
     "key-vault": Look("admin", VAULTS),
     "key-vault-menu": Look("admin", VAULTS, menu, over=True),
     "key-vault-link": Look("admin", f"{VAULTS}link/", lists),
-    "key-vault-link-errors": Look("admin", f"{VAULTS}link/", save_errors),
-    "key-vault-link-verified": Look("admin", f"{VAULTS}link/", verified),
-    "key-vault-link-refused": Look("admin", f"{VAULTS}link/", refused),
+    "key-vault-link-errors": Look("admin", f"{VAULTS}link/", from_the_top(save_errors)),
+    "key-vault-link-verified": Look("admin", f"{VAULTS}link/", from_the_top(verified)),
+    "key-vault-link-refused": Look("admin", f"{VAULTS}link/", from_the_top(refused)),
     "key-vault-link-pane": Look("admin", VAULTS, pane_verified, over=True),
     "key-vault-edit": Look("admin", VAULTS + "{vault}/edit/"),
     "key-vault-edit-narrowing": Look("admin", VAULTS + "{vault}/edit/", narrowing),
