@@ -1,8 +1,11 @@
 """Checks of Key Vaults by workers, against the double: each state and its recovery, waiting, and what is left over."""
 
 import datetime as dt
+import itertools
+import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection as database
@@ -25,6 +28,7 @@ from connections.operations import vault_checks
 from connections.operations.vault_checks import LOST_AFTER, look_at, queue_due
 from connections.operations.vault_health import DOUBT
 from connections.vault_tasks import check
+from connections_portal import messages
 from connections_portal.models import AuditEntry, User
 from connections_portal.ticking import tick
 from tests.key_vault.double import Double, LinkVault, forget_vaults
@@ -110,6 +114,10 @@ def test_gone_and_back(double: Double, look: Look, vault: KeyVault, secret: Vaul
     assert not told()
     [again] = waiting()
     assert again.args_kwargs["args"] == [vault.pk]
+    doubted_at = vault.checked_at
+    look()  # too soon to say anything
+    assert vault.checked_at == doubted_at
+    assert not told()
     pass_doubt()
     for _time in range(2):
         assert look() == "unreachable, usable"
@@ -336,22 +344,19 @@ def _draft_of(stored: ConnectionSecret) -> object:
 
 
 def test_a_check_ends_in_time_and_goes_on_where_it_stopped(
-    double: Double, vault: KeyVault, admin: User
+    double: Double, vault: KeyVault, admin: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(4):
         double.vault.put(f"many-{number}", "value")
         connect(make_secret(vault, f"many-{number}"), actor=admin, name=f"C{number}")
-    queue_due(now=timezone.now() + 2 * HOUR)
     KeyVault.objects.update(check_queued_at=timezone.now())
-    DBTaskResult.objects.all().delete()
-    double.troubles.latency = 0.2
-    began = time.monotonic()
-    assert look_at(vault_id=vault.pk, seconds=0.5) == "goes on"
-    assert time.monotonic() - began < 3
+    with monkeypatch.context() as patch:
+        # every secret takes twenty seconds
+        patch.setattr(vault_checks, "time", SimpleNamespace(monotonic=itertools.count(0, 20).__next__))
+        assert look_at(vault_id=vault.pk) == "goes on"
     seen = {request.path for request in double.cloud.requests(path="/secrets/many")}
-    assert 0 < len(seen) < 4
+    assert len(seen) == 2
     assert len(waiting()) == 1
-    double.troubles.latency = 0
     double.cloud.seen.clear()
     assert look_at(vault_id=vault.pk) == "working"
     more = {request.path for request in double.cloud.requests(path="/secrets/many")}
@@ -407,12 +412,45 @@ def test_a_vault_that_is_gone_is_no_failure() -> None:
     assert look_at(vault_id=1) == "gone"
 
 
+def at_once(work: Callable[[], object]) -> None:
+    """Do this in two threads, each with a connection of its own to the database."""
+
+    def one() -> None:
+        try:
+            work()
+        finally:
+            database.close()
+
+    workers = [threading.Thread(target=one) for _number in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+
+
+@pytest.mark.both_databases
+@pytest.mark.django_db(transaction=True)
+def test_two_clocks_at_once_queue_one_check(vault: KeyVault, monkeypatch: pytest.MonkeyPatch) -> None:
+    KeyVault.objects.update(checked_at=None)
+    reached = threading.Barrier(2, timeout=20)
+    ask = messages.waiting
+
+    def both_first(task: object) -> set[int]:
+        found = ask(task)
+        reached.wait()
+        return found
+
+    monkeypatch.setattr(messages, "waiting", both_first)
+    queued: list[int] = []
+    at_once(lambda: queued.append(queue_due(now=timezone.now())))
+    assert sorted(queued) == [0, 1]
+    assert len(waiting()) == 1
+
+
 @pytest.mark.both_databases
 @pytest.mark.django_db(transaction=True)
 def test_two_checks_at_once_make_one_notice(double: Double, vault: KeyVault, secret: VaultSecret) -> None:
     """Both workers find the change at the same moment."""
-    import threading
-
     double.vault.delete(SECRET)
     reached = threading.Barrier(2, timeout=20)
     record = vault_checks.record_secret_state
@@ -422,19 +460,9 @@ def test_two_checks_at_once_make_one_notice(double: Double, vault: KeyVault, sec
         reached.wait()
         return record(*args, **more)  # type: ignore[arg-type]
 
-    def work() -> None:
-        try:
-            came.append(look_at(vault_id=vault.pk))
-        finally:
-            database.close()
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vault_checks, "record_secret_state", both_first)
-        workers = [threading.Thread(target=work) for _number in range(2)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join(60)
+        at_once(lambda: came.append(look_at(vault_id=vault.pk)))
     assert came == ["working", "working"]
     assert told() == [f"{SECRET}: usable -> missing"]
     changes = AuditEntry.objects.filter(

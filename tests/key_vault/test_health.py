@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
 
 from connections.key_vault import errors
 from connections.key_vault.base import SecretFacts
@@ -24,6 +25,7 @@ from connections.operations.vault_health import (
     record_secret_state,
     record_vault_state,
 )
+from connections.vault_tasks import check
 from connections_portal.models import AuditEntry, User
 from tests.key_vault.health_data import DAY, connect, make_secret, make_vault
 
@@ -94,6 +96,9 @@ def test_out_of_reach_twice_is_told_once(admin: User) -> None:
     for secret in secrets:
         connect(secret, actor=admin, name=secret.name)
     record_vault_state(vault.pk, VaultState.UNREACHABLE, **UNREACHABLE, now=now)
+    # what fails in between does not put the second look off
+    record_vault_state(vault.pk, VaultState.UNREACHABLE, **UNREACHABLE, now=now + DOUBT / 2)
+    assert DBTaskResult.objects.filter(task_path=check.module_path).count() == 1
     assert record_vault_state(vault.pk, VaultState.UNREACHABLE, **UNREACHABLE, now=now + DOUBT)
     assert not record_vault_state(vault.pk, VaultState.UNREACHABLE, **UNREACHABLE, now=now + DOUBT)
     [notice] = VaultNotice.objects.all()

@@ -89,8 +89,8 @@ def test_administrators_alone_are_written_to(mailbox: Mailbox, vault: KeyVault, 
     assert "The Key Vault's firewall does not let the portal in." in said
     assert "Connections: Newsletter, SFTP EU." in said
     assert "https://portal.example.com/settings/key-vault/" in said
-    roles.assign(user=other, role=Role.VIEWER)
     record_vault_state(vault.pk, VaultState.WORKING)
+    roles.assign(user=other, role=Role.VIEWER)  # whose letter is queued already
     [(to, subject, said)] = deliver(mailbox)
     assert (to, subject) == ("lena@example.com", 'The Key Vault "contoso-kv" works again.')
     assert "would fail" not in said
