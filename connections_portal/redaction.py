@@ -8,6 +8,7 @@ it on every record, tracebacks included (rule S6).
 import base64
 import json
 import logging
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -39,6 +40,10 @@ def _forms(value: str) -> set[str]:
         encoded = base64.b64encode(b"\0" * offset + raw).decode().rstrip("=")
         forms.add(encoded[(0, 2, 3)[offset] : len(encoded) - (len(raw) + offset) % 3])
     return {form for form in forms if len(form) >= SHORTEST}
+
+
+# A new process must not begin with a lock held by a thread that it does not have.
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What a process keeps of a vault: found again under everything it was read for, for a minute at most (S4, S6)."""
 
+import os
 import pickle
 import threading
 from collections.abc import Callable
@@ -217,6 +218,15 @@ def test_it_cannot_be_printed_or_pickled() -> None:
                 pickle.dumps(thing)
     finally:
         kept.clear()
+
+
+def test_a_new_process_begins_with_nothing(connection: Connection) -> None:
+    use(connection)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if len(cache) == 0 and redaction._active == {} else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(cache) == 1
 
 
 def test_refresh_now_is_recorded_and_queues_a_look(connection: Connection, admin: User) -> None:

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection as database
 from django.db import transaction
 from django.utils import timezone
+from pytest_django import Settings
 
 from connections import secret_store
 from connections.connectors.errors import NeedsAttention
@@ -230,6 +231,18 @@ def test_inside_a_transaction_nobody_is_asked(
         with secret_store.resolve(delivery.connection, purpose="run", actor=delivery.admin):
             pytest.fail("the record could still be rolled back")
     assert double.cloud.requests(host=double.vault.host) == []
+
+
+def test_another_key_leaves_a_reference_alone(
+    delivery: Delivery, double: Double, linked_vault: LinkVault, settings: Settings
+) -> None:
+    double.vault.put(NAME, delivery.server.password)
+    read_from(delivery.connection, linked_vault())
+    settings.CONNECTION_SECRET_KEYS = {9: bytes(range(32)), **settings.CONNECTION_SECRET_KEYS}
+    before = ConnectionSecret.objects.values().get(connection=delivery.connection)
+    assert secret_store.rotate() == (0, [])
+    assert ConnectionSecret.objects.values().get(connection=delivery.connection) == before
+    assert carry(start(delivery.export())) == "successful"
 
 
 def test_contact_is_written_down_once_a_minute(
