@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from connections import consent, vault_clients
-from connections.key_vault import names
+from connections.key_vault import names, transport
 from connections.key_vault.base import SecretFacts
 from connections.models import KeyVault, VaultIdentity, VaultName, VaultScope
 from connections.operations.edit import Agreement
@@ -25,7 +25,7 @@ from connections.operations.link_vault import (
     store_credential,
     verify_link,
 )
-from connections.operations.vault_references import Fit, Reference, impact_of, look, references
+from connections.operations.vault_references import DEADLINE, Fit, Reference, impact_of, look, references
 from connections_portal import audit
 from connections_portal.errors import OperationError
 from connections_portal.models import User
@@ -87,14 +87,15 @@ def change_link(
     if needs_credential(vault, link):
         raise not_saved({credential_field(link.identity): _("Type it for this tenant and client.")})
     changed = changes(vault, link)
-    narrowing = narrowed(vault, link) if set(changed) & set(SCOPE) else None
-    if narrowing is not None and narrowing.lost and narrowing.impact != impact:
-        raise Narrows(narrowing)
-    verification = None
-    if set(changed) - set(LABELS):
-        verification = verify_link(link=link, vault=vault, actor=actor)
-        if not verification.passed:
-            raise NotVerified(verification)
+    with transport.within(DEADLINE):
+        narrowing = narrowed(vault, link) if set(changed) & set(SCOPE) else None
+        if narrowing is not None and narrowing.lost and narrowing.impact != impact:
+            raise Narrows(narrowing)
+        verification = None
+        if set(changed) - set(LABELS):
+            verification = verify_link(link=link, vault=vault, actor=actor)
+            if not verification.passed:
+                raise NotVerified(verification)
     with transaction.atomic():
         locked = lock_vault(vault, version)
         lost = len(narrowing.lost) if narrowing else 0

@@ -13,13 +13,14 @@ from django.utils.translation import gettext as _
 from connections import consent, sealed, vault_clients
 from connections.connectors.base import Step, StepStatus
 from connections.connectors.errors import ConnectorError
-from connections.key_vault import names
+from connections.key_vault import names, transport
 from connections.key_vault.base import STEPS, SecretFacts
-from connections.key_vault.verify import passed, verify
+from connections.key_vault.verify import ALL_SECONDS, passed, verify
 from connections.models import ConnectionSecret, KeyVault, VaultIdentity, VaultState
 from connections.operations import limits
 from connections.operations.create import agree_first
 from connections.operations.drafts import stored_step
+from connections.operations.read_names import ask_for_names
 from connections.vault_clients import CREDENTIAL
 from connections_portal import audit, redaction
 from connections_portal.errors import OperationError, Stale
@@ -85,7 +86,8 @@ def verify_link(
     """
     host, account = sealed.digest(link.host), link.target_digest
     label = link.host.partition(".")[0]
-    with limits.slot(), redaction.in_use([link.credential] if link.credential else []):
+    typed = [link.credential] if link.credential else []
+    with limits.slot(), redaction.in_use(typed), transport.within(ALL_SECONDS):
         limits.count_in(
             "vault.verification_begun",
             actor=actor, target=vault, label=label, host=host, account=account, now=now or timezone.now(),
@@ -197,6 +199,7 @@ def _create(link: VaultLink, verification: Verification, shown: consent.Wording,
         can_list=vault.can_list,
         consent=str(vault.consent.uuid),
     )
+    ask_for_names(vault=vault, actor=None)
     return vault
 
 

@@ -9,9 +9,11 @@ from django.db.models import ProtectedError
 from django.utils.translation import gettext as _
 
 from connections import consent, vault_clients
+from connections.key_vault import transport
 from connections.models import Connection, ConnectionSecret, KeyVault, VaultSecret
 from connections.operations.pause import halt
 from connections.operations.vault_references import (
+    DEADLINE,
     Fit,
     Reference,
     carry,
@@ -52,7 +54,8 @@ def unlink_vault(
     whose secrets the other vault does not have; nothing has happened then.
     """
     found = references(vault)
-    fits = _look(vault, found, choices)
+    with transport.within(DEADLINE):
+        fits = _look(vault, found, choices)
     try:
         with transaction.atomic():
             others = {other for other in choices.values() if other}

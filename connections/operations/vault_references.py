@@ -1,6 +1,5 @@
 """What refers to a linked Key Vault, and whether another one could stand in for it."""
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -114,28 +113,26 @@ def look(vault: KeyVault, found: Sequence[Reference], *, pinned: bool = False) -
     Raises TooMany while others wait for strangers' servers (rule S20).
     """
     asked = [(one.secret.name, one.secret.pinned if pinned else "") for one in found]
-    with slot():
+    with slot(), transport.within(DEADLINE):
         known = _ask(vault, dict.fromkeys(asked))
     return [_judged(vault, one, known[key]) for one, key in zip(found, asked, strict=True)]
 
 
 def _ask(vault: KeyVault, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Fit]:
     """What the vault says of each name and version; one that is out of reach is not asked again."""
-    until = time.monotonic() + DEADLINE
+    given_up = False
     known: dict[tuple[str, str], Fit] = {}
     client: Vault | None = None
     for name, version in wanted:
-        if time.monotonic() >= until:
+        if given_up or not transport.left():
             known[name, version] = Fit(code="not_looked_at")
             continue
         try:
-            with transport.within(max(until - time.monotonic(), 0.0)):
-                client = client or vault_clients.client_of(vault, patient=False)
-                known[name, version] = Fit(facts=client.facts(name, version))
+            client = client or vault_clients.client_of(vault, patient=False)
+            known[name, version] = Fit(facts=client.facts(name, version))
         except ConnectorError as error:
             known[name, version] = Fit(code=error.code)
-            if isinstance(error, TryLater):
-                until = 0.0
+            given_up = isinstance(error, TryLater)
     return known
 
 

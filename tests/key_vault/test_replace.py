@@ -7,6 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from connections import secret_store
+from connections.key_vault import transport
 from connections.models import Connection, ConnectionSecret, KeyVault, State
 from connections.operations.replace_vault import plan_replacement, replace_vault
 from connections_portal.errors import OperationError, Stale
@@ -161,3 +162,14 @@ def test_an_unknown_vault_is_refused_at_the_list(
     answer = client_of(admin).post(url, {"to": "nonsense"})
     assert answer.status_code == 422
     assert "Choose a vault from the list." in answer.content.decode()
+
+
+def test_what_the_deadline_leaves_no_time_for_stays(
+    vault: KeyVault, other: KeyVault, three: list[Connection], double: Double
+) -> None:
+    double.troubles.latency = 0.4
+    with transport.within(0.6):
+        codes = [fit.code for _one, fit in plan_replacement(vault, other).rows]
+    assert codes[-1] == "not_looked_at"
+    double.troubles.latency = 0.0
+    assert next(fit.code for _one, fit in plan_replacement(vault, other).rows) == ""
