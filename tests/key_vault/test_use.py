@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from connections import secret_store
 from connections.connectors.errors import NeedsAttention
-from connections.models import ConnectionSecret, KeyVault, VaultSecretState
+from connections.models import ConnectionSecret, KeyVault, VaultScope, VaultSecretState
 from connections.operations.drafts import verify_draft
 from connections.vault_cache import cache
 from connections_portal.models import RunState, User
@@ -231,6 +231,23 @@ def test_inside_a_transaction_nobody_is_asked(
         with secret_store.resolve(delivery.connection, purpose="run", actor=delivery.admin):
             pytest.fail("the record could still be rolled back")
     assert double.cloud.requests(host=double.vault.host) == []
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+def test_a_run_costs_one_request_more_and_with_a_value_in_memory_none(
+    delivery: Delivery, double: Double, linked_vault: LinkVault, tagged: bool
+) -> None:
+    double.vault.put(NAME, delivery.server.password, tags={"use": "portal"})
+    scope = {"scope": VaultScope.TAG, "scope_value": "use=portal"} if tagged else {}
+    read_from(delivery.connection, linked_vault(**scope))
+    export = delivery.export()
+    assert carry(start(export)) == "successful"
+    for kept, paths in ((False, [f"/secrets/{NAME}"]), (True, [])):
+        if not kept:
+            cache.clear()
+        double.cloud.seen.clear()
+        assert carry(start(export)) == "successful"
+        assert [seen.path for seen in double.cloud.seen] == paths
 
 
 def test_another_key_leaves_a_reference_alone(
