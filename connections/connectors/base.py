@@ -64,7 +64,6 @@ class Field:
     target: bool = False
     account: bool = False
     folder: bool = False
-    vaultable: bool = False
     shown_when: tuple[str, str] | None = None
     fills: tuple[tuple[str, str], ...] = ()
     part_of: str = ""

@@ -31,6 +31,7 @@ def type_help(request: PortalRequest, type_key: str) -> HttpResponse:
         "type": type_facts(connector),
         "provider": _(connector.provider),
         "fields": [_field(field, connector) for field in connector.fields],
+        "vault_fields": [_(field.label) for field in connector.fields if field.secret],
         "export_options": [_field(field, connector) for field in connector.export_options],
         "enrichment_options": [_field(field, connector) for field in connector.enrichment_options],
         "steps": [
@@ -67,6 +68,7 @@ def _field(field: Field, connector: type[Connector]) -> dict[str, Any]:
             for applies, text in (
                 (field.target, _("Part of the target")),
                 (field.secret, _("Secret")),
+                (field.secret, _("Supports Key Vault")),
             )
             if applies
         ],

@@ -13,6 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from connections import consent
+from connections.connectors import CONNECTORS
 from connections.key_vault.base import STEPS
 from connections.models import KeyVault, VaultNotice
 from connections.operations.change_link import Narrowing, Narrows, change_link
@@ -25,11 +26,12 @@ from connections.operations.link_vault import (
     verify_link,
 )
 from connections.operations.vault_check_now import check_now
+from connections.vault_choice import supports
 from connections.vault_forms import VaultForm
 from connections.vault_listing import tiles
 from connections.vault_lists import VaultLists, read_lists
 from connections.vault_notices import text_of
-from connections.views.steps import labelled_steps
+from connections.views.steps import labelled_steps, type_facts
 from connections_portal.errors import OperationError, Stale
 from connections_portal.roles import Role
 from connections_portal.web import (
@@ -55,6 +57,7 @@ def list_vaults(request: PortalRequest) -> HttpResponse:
     context = {
         "tiles": tiles(vaults, timezone.now()),
         "several": len(vaults) > 1,
+        "types": [type_facts(connector) for connector in CONNECTORS if supports(connector)],
         "notices": [(notice, text_of(notice)) for notice in notices],
         "page_obj": notices,
     }

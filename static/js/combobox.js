@@ -34,11 +34,13 @@
     inputOf(box).dispatchEvent(new Event("combobox:search"));
   }
 
-  function open(box) {
+  /** Show the list; what is in it is for what is typed, unless a search for that is on its way (`searching`). */
+  function open(box, searching = false) {
     const input = inputOf(box);
     foundOf(box).hidden = false;
     input.setAttribute("aria-expanded", "true");
     input.setAttribute("aria-controls", box.dataset.combobox);
+    if (searching) return;
     if (box.dataset.asked !== input.value || !options(box).length) search(box);
   }
 
@@ -126,7 +128,7 @@
     if (!box) return;
     forgetVersions(box.closest("[data-secret]"));
     if (box.dataset.asked === event.target.value) return; // chosen from the list
-    open(box);
+    open(box, true);
     point(box, null);
     clearTimeout(timer);
     timer = setTimeout(() => search(box), WAIT);
@@ -155,6 +157,7 @@
 
   document.addEventListener("htmx:afterSettle", (event) => {
     prepare(document);
+    if (event.detail.target?.matches("[data-versions]")) find(":checked", event.detail.target)?.focus(); // the button has gone
     const box = boxOf(event.detail.elt);
     if (!box || box.dataset.from === undefined) return;
     point(box, options(box)[Number(box.dataset.from)] || null); // the first one that More has brought
