@@ -9,3 +9,4 @@ from tests.connections.conftest import (  # noqa: F401 - fixtures
     server,
     set_up,
 )
+from tests.key_vault.checking import look, secret, vault  # noqa: F401 - fixtures
