@@ -40,7 +40,7 @@ lint: .venv/.dev ## Check style, templates, types, import directions, migrations
 	$(BIN)/python manage.py check --fail-level WARNING --settings tests.lint_settings
 
 test: .venv/.dev .packages .descriptions ## Run all tests, browser tests included; those about the database on PostgreSQL too
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 	$(BIN)/python -m tests.postgresql $(ARGS)
 
 postgres: .venv/.dev .packages ## Run only the tests about the database, on PostgreSQL

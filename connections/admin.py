@@ -11,7 +11,9 @@ from connections.models import (
     ConnectionGroupObjectPermission,
     ConnectionUserObjectPermission,
     Consent,
+    KeyVault,
     RemovedConnection,
+    VaultNotice,
 )
 from connections_portal.admin import ReadOnlyAdmin, search_link
 
@@ -138,3 +140,34 @@ class AccessRequestAdmin(ReadOnlyAdmin):
         "connection_name", "connection_uuid", "audit",
     )  # fmt: skip
     readonly_fields = ("audit",)
+
+
+@admin.register(KeyVault)
+class KeyVaultAdmin(ReadOnlyAdmin):
+    """How linked vaults are; addresses, identities, and names of secrets are for administrators (S12)."""
+
+    list_display = ("name", "state", "last_contact_at", "identity", "scope")
+    list_filter = ("state", "identity", "scope")
+    search_fields = ("uuid", "host")
+    fields = (
+        "uuid", "name", "state", "state_code", "state_since", "last_contact_at", "checked_at", "identity", "scope",
+        "can_list", "verified_at", "verified_by", "consent", "names_at", "names_count",
+        "created_at", "created_by", "updated_at", "updated_by", "version", "notices", "audit",
+    )  # fmt: skip
+    readonly_fields = ("name", "notices", "audit")
+
+    @admin.display(description=gettext_lazy("notices"))
+    def notices(self, vault: KeyVault) -> SafeString:
+        """A link to what administrators were told of it."""
+        return search_link(VaultNotice, vault.uuid, _("Show notices"))
+
+
+@admin.register(VaultNotice)
+class VaultNoticeAdmin(ReadOnlyAdmin):
+    """What administrators were told of vaults, without the names of secrets."""
+
+    list_display = ("at", "vault_name", "kind", "before", "after")
+    list_filter = ("kind", "after")
+    search_fields = ("uuid", "vault_uuid", "vault_name")
+    date_hierarchy = "at"
+    fields = ("uuid", "at", "kind", "vault_uuid", "vault_name", "before", "after", "expires_at")

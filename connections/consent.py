@@ -13,13 +13,17 @@ from django.utils.translation import gettext as _
 
 from connections import connectors
 from connections.connectors.base import Connector
-from connections.models import Connection, Consent
+from connections.models import Connection, Consent, KeyVault
 from connections.sealed import digest
 from connections_portal.models import User
 
 # Each direction has its own text and its own version.
 VERSION = "1"
 IMPORT_VERSION = "1"
+VAULT_VERSION = "1"
+# What an agreement about a Key Vault has in place of a connection's type.
+VAULT_TYPE = "azure_key_vault"
+MICROSOFT_STATEMENT = "https://privacy.microsoft.com/privacystatement"
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,68 @@ def wording(connector: type[Connector], target_label: str) -> Wording:
         links = ((_("Privacy statement"), settings.PRIVACY_STATEMENT_URL),)
     version = "+".join(versions)
     return Wording(version, paragraphs, links, digest([version, paragraphs, links]))
+
+
+def vault_wording(host: str) -> Wording:
+    """The current text for linking this vault; ``host`` is empty until one has been chosen."""
+    vault = _("the Azure Key Vault %(host)s") % {"host": host} if host else _("an Azure Key Vault")
+    paragraphs = (
+        _(
+            "When you link it you allow Connections Portal to read secrets of %(vault)s, and to show their names, "
+            "versions and dates to administrators here."
+        )
+        % {"vault": vault},
+        _(
+            "The value of a secret is read when it is used: when a run, a verification or a list of choices needs it, "
+            "at your instruction. It may stay in memory for a minute and is never stored; each reading is recorded "
+            "without it."
+        ),
+        _(
+            "It is for you to make sure that these secrets may be used here: that the portal is granted no more than "
+            "listing and reading them, and that %(vault)s meets the privacy and security obligations you are under. "
+            "You answer for what is done with what they open."
+        )
+        % {"vault": vault},
+        _("You can unlink it at any time; from then on nothing is read."),
+    )
+    links: tuple[tuple[str, str], ...] = ((_("Microsoft Privacy Statement"), MICROSOFT_STATEMENT),)
+    if settings.PRIVACY_STATEMENT_URL:
+        links = ((_("Privacy statement"), settings.PRIVACY_STATEMENT_URL), *links)
+    return Wording(VAULT_VERSION, paragraphs, links, digest([VAULT_VERSION, paragraphs, links]))
+
+
+def give_for_vault(*, vault: KeyVault, person: User, shown: Wording) -> Consent:
+    """Record that ``person`` agreed to ``shown`` for this vault, inside the caller's transaction."""
+    return Consent.objects.create(
+        action=Consent.Action.GIVEN,
+        wording_version=shown.version,
+        wording_hash=shown.hash,
+        wording=shown.text,
+        **_about_vault(vault, person),
+    )
+
+
+def withdraw_for_vault(*, vault: KeyVault, person: User) -> Consent:
+    """Record that the agreement in force for this vault has ended, inside the caller's transaction."""
+    return Consent.objects.create(
+        action=Consent.Action.WITHDRAWN,
+        wording_version=vault.consent.wording_version,
+        wording_hash=vault.consent.wording_hash,
+        wording=vault.consent.wording,
+        **_about_vault(vault, person),
+    )
+
+
+def _about_vault(vault: KeyVault, person: User) -> dict[str, Any]:
+    return {
+        "person_id": person.pk,
+        "person_label": str(person)[:150],
+        "connection_uuid": vault.uuid,
+        "connection_name": vault.name[:100],
+        "type_key": VAULT_TYPE,
+        "target_label": vault.host,
+        "target_digest": digest([VAULT_TYPE, vault.host]),
+    }
 
 
 def _sent_out(service: str) -> tuple[str, ...]:

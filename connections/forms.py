@@ -1,6 +1,5 @@
 """The form that sets up or edits a connection: made from the type's declaration, without I/O and without ``save``."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,38 +7,32 @@ from django import forms
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
-from django.utils import timezone
-from django.utils.formats import time_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from connections.connectors.base import Connector, Field, FieldKind, is_active
+from connections.connectors.base import Connector
 from connections.connectors.errors import InvalidSettings
+from connections.form_fields import form_field
+from connections.form_secrets import FormSecrets, KeptSecrets
 from connections.models import Access, Connection, ConnectionDraft
 from connections.picker import Picker
 from connections.secret_store import target_digest
 from connections.share_form import Keys
 from connections.sharing import is_open
+from connections.vault_choice import PARTS
 from connections_portal.models import User
 from connections_portal.names import clean_name
 
 OWN_FIELDS = ("name", "access", "grantees", "agree", "wording")
 
 
-class SecretText(forms.Textarea):
-    """A secret of several lines; like a password field it never shows what was typed."""
-
-    def format_value(self, value: Any) -> str | None:
-        """Nothing."""
-        return None
-
-
 class SetUpForm(forms.Form):
     """Name, access, the type's own fields and agreement.
 
     Two questions are asked of it: ``is_valid`` (everything that *Save* needs of the form) and ``settings_are_valid``
-    (what *Verify* needs). ``cleaned_settings`` and ``typed_secrets`` then hold the result for the draft. Where a
-    setting is wrong, ``right_settings`` are the others: secrets can be kept as soon as the target is among them.
+    (what *Verify* needs). ``cleaned_settings``, ``secrets.typed`` and ``secrets.chosen`` then hold the result for the
+    draft. Where a setting is wrong, ``right_settings`` are the others: secrets can be kept as soon as the target is
+    among them.
     """
 
     name = forms.CharField(
@@ -86,7 +79,6 @@ class SetUpForm(forms.Form):
         self.url = url
         self.cleaned_settings: dict[str, str] = {}
         self.right_settings: dict[str, str] = {}
-        self.typed_secrets: dict[str, str] = {}
         keys = self.initial.get("grantees", []) if data is None else data.getlist("grantees")
         self.picker = Picker(keys, words="" if data is None else data.get("q", ""))
         self.is_shared = not is_open(connector.key)
@@ -100,19 +92,54 @@ class SetUpForm(forms.Form):
             del self.fields["access"], self.fields["grantees"]
         self.fields["name"].marked_required = True  # type: ignore[attr-defined]
         self.fields["agree"].marked_required = True  # type: ignore[attr-defined]
+        self.secrets = FormSecrets(connector, KeptSecrets(draft, connection), data=data)
         for field in connector.fields:
-            self.fields[field.key] = self._form_field(field, url)
+            self.fields[field.key] = form_field(field, connector, url=url, values=self._values())
+            if choice := self.secrets.choices.get(field.key):
+                self.fields.update(choice.form_fields())
 
     @property
     def type_fields(self) -> list[forms.BoundField]:
         """The connector's fields, in its order."""
         return [self[field.key] for field in self.connector.fields]
 
+    @property
+    def parts(self) -> list[dict[str, Any]]:
+        """The connector's fields as the page shows them: a secret's with its choice where vaults are linked."""
+        choices = self.secrets.choices
+        return [
+            {
+                "field": self[field.key],
+                "secret": field.secret,
+                "choice": choices.get(field.key),
+                **{part: self[f"{field.key}-{part}"] for part in PARTS if field.key in choices},
+            }
+            for field in self.connector.fields
+        ]
+
+    @property
+    def has_vaults(self) -> bool:
+        """Whether a vault is linked that a secret can come from."""
+        return bool(self.secrets.choices)
+
+    @property
+    def choosing_params(self) -> str:
+        """What a list of a vault's secrets is told of the form, for ``hx-params``: no secret, and nothing of people."""
+        keys = [field.key for field in self.connector.fields if not field.secret]
+        for key in self.secrets.choices:
+            keys += [f"{key}-{part}" for part in (*PARTS, "after")]
+        return ",".join(["csrfmiddlewaretoken", "action", *keys])
+
     def note_kept_secrets(self) -> None:
-        """Say at each secret's field what the draft keeps of it now."""
-        for field in self.connector.fields:
-            if field.secret and (kept := self._kept_until(field) or self._stored_since(field)):
-                self[field.key].help_text = kept
+        """Say at each secret's field what is kept of it now."""
+        kept = KeptSecrets(self.draft, self.connection)
+        for key in [field.key for field in self.connector.fields if field.secret]:
+            for in_vault in (False, True):
+                row = kept.last(key, in_vault=in_vault)
+                if row is not None and (
+                    row.draft_id or not self.is_bound or self.target == row.target_digest
+                ):
+                    self[f"{key}-name" if in_vault and self.has_vaults else key].help_text = kept.note(row)
 
     def note_stored_values(self) -> None:
         """Say at each field what somebody else stored there meanwhile, where it is not what is typed."""
@@ -127,7 +154,9 @@ class SetUpForm(forms.Form):
     @property
     def settings_are_valid(self) -> bool:
         """Whether the connector's fields are fit to be verified."""
-        return not any(field.key in self.errors for field in self.connector.fields)
+        keys = [field.key for field in self.connector.fields]
+        parts = [f"{key}-{part}" for key in self.secrets.choices for part in PARTS]
+        return not any(key in self.errors for key in (*keys, *parts))
 
     @property
     def is_as_kept(self) -> bool:
@@ -148,7 +177,9 @@ class SetUpForm(forms.Form):
         """Whether the form, if it is valid, holds more than a new name for the connection that is edited."""
         if self.connection is None:
             return True
-        return self.cleaned_settings != self.connection.settings or bool(self.typed_secrets)
+        return self.cleaned_settings != self.connection.settings or bool(
+            self.secrets.typed or self.secrets.chosen
+        )
 
     def kept_form(self) -> dict[str, Any]:
         """What the draft keeps besides settings and secrets, as typed (a NUL has no place in a JSON column)."""
@@ -194,7 +225,11 @@ class SetUpForm(forms.Form):
         except InvalidSettings as error:
             self._add(error.errors)
             self.right_settings = error.cleaned
-        self._clean_secrets(typed)
+        for key in self.secrets.choices:
+            if self.secrets.is_on(key):
+                self.errors.pop(key, None)  # whatever was typed there does not count
+        self.secrets.clean(typed, self.cleaned_settings or typed, self.target)
+        self._add(self.secrets.errors)
         self._hide_what_was_typed()
         return cleaned
 
@@ -208,41 +243,6 @@ class SetUpForm(forms.Form):
         elif not self.picker.keys:
             self.add_error("grantees", _("Choose at least one person or group."))
 
-    def _clean_secrets(self, typed: Mapping[str, str]) -> None:
-        settings = self.cleaned_settings or typed
-        kept = self._kept()
-        target_known = bool(self.target)
-        for field in self.connector.fields:
-            if not field.secret or not is_active(field, settings):
-                continue
-            if typed[field.key]:
-                try:
-                    value = self.connector.clean_secret(field.key, typed[field.key], typed)
-                    self.typed_secrets[field.key] = value
-                except InvalidSettings as error:
-                    self._add(error.errors)
-                    if field.key not in error.errors:
-                        # wrong together with another one, and only that one is typed again
-                        self.typed_secrets[field.key] = typed[field.key]
-                if field.key in self.typed_secrets and not target_known:
-                    del self.typed_secrets[field.key]
-                    self._add(
-                        {field.key: _("Type it again once the target is right; it is kept for that only.")}
-                    )
-            elif field.required and field.key not in kept and (target_known or not self._was_kept(field)):
-                self._add({field.key: self._asks_for(field)})
-        for key in self.typed_secrets.keys() & self.errors.keys():
-            del self.typed_secrets[key]
-
-    def _kept(self) -> set[str]:
-        """Fields whose secret draft or connection holds for the target that is typed now (rule S1)."""
-        target = self.target
-        return {
-            key
-            for owner in self._owners
-            for key in owner.secrets.filter(target_digest=target).values_list("field", flat=True)
-        }
-
     @property
     def target(self) -> str:
         """The digest of the target that is typed; empty while it is not known."""
@@ -252,22 +252,22 @@ class SetUpForm(forms.Form):
         return target_digest(self.connector.key, self.right_settings)
 
     @property
-    def refused_secrets(self) -> list[str]:
-        """Fields in which a secret was typed that cannot be kept: what was kept before is not meant any more."""
-        typed = [f.key for f in self.connector.fields if f.secret and self.data.get(f.key)]
-        return [key for key in typed if key not in self.typed_secrets]
+    def host(self) -> str:
+        """The host of the target that is typed; empty while it is not known."""
+        return self.connector.target(self.right_settings).get("host", "") if self.target else ""
 
     @property
-    def _owners(self) -> list[Connection | ConnectionDraft]:
-        return [owner for owner in (self.draft, self.connection) if owner is not None]
-
-    def _asks_for(self, field: Field) -> str:
-        if self._was_kept(field):
-            return _("The target has changed, so this has to be typed again.")
-        return _("Fill in this field.")
-
-    def _was_kept(self, field: Field) -> bool:
-        return any(owner.secrets.filter(field=field.key).exists() for owner in self._owners)
+    def refused_secrets(self) -> list[str]:
+        """Fields in which a secret was given that cannot be kept: what was kept before is not meant any more."""
+        secrets, refused = self.secrets, list(self.secrets.switched)
+        for key in [field.key for field in self.connector.fields if field.secret]:
+            if secrets.is_on(key):
+                given = bool(self.data.get(f"{key}-name")) and f"{key}-name" in self.errors
+            else:
+                given = bool(self.data.get(key)) and key not in secrets.typed
+            if given and key not in refused:
+                refused.append(key)
+        return refused
 
     def _add(self, errors: Mapping[str, str]) -> None:
         for key, message in errors.items():
@@ -281,69 +281,7 @@ class SetUpForm(forms.Form):
                 data[field.key] = self.connector.shown(field.key, str(data[field.key]))
         self.data = data
 
-    def _form_field(self, field: Field, url: str) -> forms.Field:
-        attrs: dict[str, Any] = {"autocomplete": "off", "spellcheck": "false", "maxlength": field.max_length}
-        if field.placeholder:
-            attrs["placeholder"] = field.placeholder
-        options: dict[str, Any] = {"label": _(field.label), "required": False, "help_text": _(field.help)}
-        if field.kind is FieldKind.CHOICE:
-            choices = [(choice.value, _(choice.label)) for choice in field.choices]
-            made: forms.Field = forms.ChoiceField(
-                choices=choices, widget=forms.RadioSelect, initial=field.default, **options
-            )
-            made.inline = True  # type: ignore[attr-defined]
-        elif field.secret:
-            attrs["autocomplete"] = "new-password"
-            widget = (
-                forms.PasswordInput(attrs)
-                if field.kind is FieldKind.SECRET
-                else SecretText(attrs | {"rows": 5})
-            )
-            made = forms.CharField(strip=False, widget=widget, max_length=field.max_length, **options)
-        else:
-            attrs |= self._address_attrs(field, url)
-            made = forms.CharField(max_length=field.max_length, widget=forms.TextInput(attrs), **options)
-        made.affix = field.prefix  # type: ignore[attr-defined]
-        made.suffix = self.connector.beside(field.key, self._values())  # type: ignore[attr-defined]
-        made.marked_required = field.required  # type: ignore[attr-defined]
-        if field.shown_when:
-            made.shown_when = "=".join(field.shown_when)  # type: ignore[attr-defined]
-        return made
-
     def _values(self) -> dict[str, str]:
         """What the connector's fields show now."""
         source = self.data if self.is_bound else self.initial
         return {f.key: str(source.get(f.key, "") or "") for f in self.connector.fields if not f.secret}
-
-    def _kept_until(self, field: Field) -> str:
-        if self.draft is None or not self.draft.secrets.filter(field=field.key).exists():
-            return ""
-        until = time_format(timezone.localtime(self.draft.expires_at), "H:i")
-        return _("Kept for this set-up until %(time)s. Type to replace it.") % {"time": until}
-
-    def _stored_since(self, field: Field) -> str:
-        """What stands at a secret of the connection that is edited."""
-        connection = self.connection
-        if connection is None or not connection.secrets.filter(field=field.key).exists():
-            return ""
-        if self.is_bound and self.target != connection.target_digest:
-            return ""
-        return _("Stored, never shown. Leave it empty to keep it.")
-
-    def _address_attrs(self, field: Field, url: str) -> dict[str, str]:
-        """Pasting fills other fields; a new target brings the privacy text that names it."""
-        attrs: dict[str, str] = {}
-        if field.fills:
-            attrs["data-parse-address"] = field.prefix.removesuffix("://")
-            attrs["data-fills"] = json.dumps({part: f"id_{key}" for part, key in field.fills})
-        if field.target:
-            targets = [f.key for f in self.connector.fields if f.target]
-            attrs |= {
-                "hx-post": url,
-                "hx-trigger": "change",
-                "hx-target": "#consent",
-                "hx-swap": "outerHTML",
-                "hx-vals": '{"action": "terms"}',
-                "hx-params": ",".join(["action", "agree", "wording", *targets]),
-            }
-        return attrs

@@ -1,4 +1,4 @@
-"""Connections on Home: those that need attention, requests for access and their answers, what was shared lately."""
+"""Connections on Home: what needs attention (Key Vaults too), requests for access, what was shared lately."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from connections import connectors, listing
+from connections import connectors, listing, vault_expiry
 from connections.access_requests import decision, of_person, open_requests
-from connections.models import Access, AccessRequest, Connection, State
+from connections.models import Access, AccessRequest, Connection, KeyVault, State, VaultState
 from connections.permissions import can_edit
 from connections.types import type_name
 from connections_portal import roles
@@ -78,6 +78,78 @@ def _attention(user: User, tab: str, words: str, total: int) -> Notice:
                 sub=_(connection.state_cause) if connection.state_cause else "",
             )
             for connection in _broken(user, tab).order_by("-updated_at", "-pk")[:NAMED]
+        ],
+        total=total,
+    )
+
+
+def vaults_out_of_order(user: User) -> Notice | None:
+    """For administrators: linked Key Vaults that cannot be read from, with the cause."""
+    if not can_edit(user):
+        return None
+    broken = KeyVault.objects.exclude(state=VaultState.WORKING)
+    if not (total := broken.count()):
+        return None
+    words = ngettext("%(n)d Key Vault is not working", "%(n)d Key Vaults are not working", total)
+    return Notice(
+        kind="bad",
+        title=words % {"n": total},
+        url=reverse("key_vault:list"),
+        action=_("Show"),
+        items=[
+            Item(
+                text=vault.name,
+                url=reverse("key_vault:list"),
+                sub=_(vault.state_cause) if vault.state_cause else vault.get_state_display(),
+                at=vault.state_since,
+            )
+            for vault in broken.order_by("-state_since", "-pk")[:NAMED]
+        ],
+        total=total,
+    )
+
+
+def secrets_expiring(user: User) -> Notice | None:
+    """For administrators: connections whose secret in a Key Vault expires soon, what expires first first."""
+    if not (total := _expiring(user, "exports").count()):
+        return None
+    words = ngettext(
+        "A secret of %(n)d connection expires soon", "Secrets of %(n)d connections expire soon", total
+    )
+    return _soon(user, "exports", words, total)
+
+
+def enrichment_secrets_expiring(user: User) -> Notice | None:
+    """The same of the connections that attributes come in over."""
+    if not (total := _expiring(user, "enrichment").count()):
+        return None
+    words = ngettext(
+        "A secret of %(n)d enrichment connection expires soon",
+        "Secrets of %(n)d enrichment connections expire soon",
+        total,
+    )
+    return _soon(user, "enrichment", words, total)
+
+
+def _expiring(user: User, tab: str) -> QuerySet[Connection]:
+    return _listed(user, tab).filter(vault_expiry.expires_soon())
+
+
+def _soon(user: User, tab: str, words: str, total: int) -> Notice:
+    first = list(_expiring(user, tab).order_by(vault_expiry.first_expiry(), "pk")[:NAMED])
+    expiring = vault_expiry.expiring(connection.pk for connection in first)
+    return Notice(
+        kind="warn",
+        title=words % {"n": total},
+        url=f"{reverse(f'connections:{tab}')}?status={listing.EXPIRING}",
+        action=_("Show"),
+        items=[
+            Item(
+                text=connection.name,
+                url=reverse("connections:detail", args=[connection.uuid]),
+                sub=expiring[connection.pk].said if connection.pk in expiring else "",
+            )
+            for connection in first
         ],
         total=total,
     )

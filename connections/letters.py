@@ -1,13 +1,18 @@
-"""What is said by e-mail about requests for access. Written by the worker, for the reader's role as it is then."""
+"""What is said by e-mail about requests for access and about Key Vaults.
+
+Written by the worker, for the reader's role as it is then.
+"""
 
 from uuid import UUID
 
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from connections.models import AccessRequest
+from connections import vault_notices
+from connections.models import AccessRequest, VaultNotice
 from connections.types import type_name
-from connections_portal import roles
+from connections_portal import local_times, roles
 from connections_portal.mail import Letter
 from connections_portal.models import User
 
@@ -56,3 +61,17 @@ def answered(uuid: UUID, recipient: User) -> Letter | None:
         paragraphs=tuple(filter(None, (said % values, request.answer))),
         path=reverse("requests:list"),
     )
+
+
+def of_vault(uuid: UUID, recipient: User) -> Letter | None:
+    """For an administrator: what happened to a Key Vault or one of its secrets. Nothing once it is otherwise again."""
+    notice = VaultNotice.objects.filter(uuid=uuid).first()
+    if notice is None or not roles.is_administrator(recipient) or not vault_notices.holds(notice):
+        return None
+    with timezone.override(local_times.zone_of(recipient.time_zone)):
+        said = vault_notices.text_of(notice)
+        return Letter(
+            subject=said,
+            paragraphs=(said, *vault_notices.more_about(notice)),
+            path=reverse("key_vault:list"),
+        )

@@ -25,7 +25,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce
 
-from connections import dependents
+from connections import dependents, vault_expiry
 from connections.connectors import CONNECTORS
 from connections.connectors.base import Connector, FieldKind
 from connections.models import (
@@ -44,6 +44,9 @@ SORTS = ("name", "type", "status", "created", "access", "used")
 
 # Most pressing first, also in the filter.
 STATES = (State.NEEDS_ATTENTION, State.NOT_VERIFIED, State.PAUSED, State.READY)
+
+# Filters like a state those whose secret in a Key Vault expires soon, whatever state they are in.
+EXPIRING = "expiring"
 
 # What types have to serve for a tab to list their connections.
 TABS = {"exports": "export", "enrichment": "enrichment"}
@@ -74,7 +77,7 @@ def wanted(params: Mapping[str, str], tab: str) -> Wanted:
     return Wanted(
         text=search_words(params.get("q", "")),
         type_key=_one_of(params.get("type", ""), [connector.key for connector in types_of(tab)]),
-        status=_one_of(params.get("status", ""), State.values),
+        status=_one_of(params.get("status", ""), [*State.values, EXPIRING]),
         # enrichment connections are open to all contributors, so that there is nothing to choose
         access=_one_of(params.get("access", ""), Access.values) if tab == "exports" else "",
         sort=sort if sort.removeprefix("-") in SORTS else DEFAULT_SORT,
@@ -103,7 +106,10 @@ def found(want: Wanted, tab: str, user: User) -> QuerySet[Connection]:
     connections = Connection.objects.editable_by(user).filter(type_key__in=[c.key for c in types])
     for word in want.text.split():
         connections = connections.filter(_says(word, types))
-    chosen = {"type_key": want.type_key, "state": want.status, "access": want.access}
+    if want.status == EXPIRING:
+        connections = connections.filter(vault_expiry.expires_soon())
+    state = "" if want.status == EXPIRING else want.status
+    chosen = {"type_key": want.type_key, "state": state, "access": want.access}
     connections = connections.filter(**{column: value for column, value in chosen.items() if value})
     return _ordered(connections, want.sort).select_related("created_by")
 

@@ -4,9 +4,10 @@
 one object for the length of a ``with`` block (rules S1, S5, S6). At rest they are ``sealed``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -14,9 +15,9 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from connections import connectors, sealed
+from connections import connectors, sealed, vault_access
 from connections.connectors.base import is_active
-from connections.models import Connection, ConnectionDraft, ConnectionSecret
+from connections.models import Connection, ConnectionDraft, ConnectionSecret, VaultSecret
 from connections.sealed import SecretError, TargetChanged, digest
 from connections_portal import audit, redaction
 from connections_portal.errors import OperationError
@@ -75,13 +76,30 @@ def put(*, draft: ConnectionDraft, field: str, value: str, for_target: str) -> N
     secret.save()
 
 
+def put_reference(*, draft: ConnectionDraft, field: str, vault_secret: VaultSecret, for_target: str) -> None:
+    """Keep with the draft that the field reads this secret of a Key Vault; a typed value there is erased.
+
+    The same secret again for the same target keeps its revision.
+    """
+    secret = ConnectionSecret.objects.filter(draft=draft, field=field).first()
+    if secret is None:
+        secret = ConnectionSecret(draft=draft, field=field)
+    elif secret.target_digest == for_target and secret.vault_secret_id == vault_secret.pk:
+        return
+    else:
+        secret.revision += 1
+    secret.target_digest, secret.vault_secret = for_target, vault_secret
+    secret.nonce = secret.ciphertext = secret.key_version = None
+    secret.save()
+
+
 def in_effect(owner: Owner) -> list[ConnectionSecret]:
     """The secrets that ``owner`` uses, by field.
 
     Of an edit these are the ones typed in it and, where nothing typed replaces them, the connection's own, as long
     as they were given for the target that the edit has now (rule S1).
     """
-    secrets = list(owner.secrets.order_by("field"))
+    secrets = list(owner.secrets.select_related("vault_secret__vault").order_by("field"))
     if isinstance(owner, ConnectionDraft) and owner.connection is not None:
         typed = {secret.field for secret in secrets}
         connector = connectors.get(owner.type_key)
@@ -90,14 +108,31 @@ def in_effect(owner: Owner) -> list[ConnectionSecret]:
             for field in (connector.fields if connector else ())
             if is_active(field, owner.settings) and field.key not in typed and field.part_of not in typed
         ]
-        stored = owner.connection.secrets.filter(field__in=kept, target_digest=owner.target_digest)
+        own = owner.connection.secrets.select_related("vault_secret__vault")
+        stored = own.filter(field__in=kept, target_digest=owner.target_digest)
         secrets = sorted([*secrets, *stored], key=lambda secret: secret.field)
     return secrets
 
 
+def uses_vault(owner: Owner) -> bool:
+    """Whether any of the secrets that ``owner`` uses is read from a Key Vault."""
+    return any(secret.vault_secret_id for secret in in_effect(owner))
+
+
 def revisions(owner: Owner) -> list[list[Any]]:
-    """Field, row and revision of each secret: what a verification is bound to, without any value."""
-    return [[secret.field, str(secret.uuid), secret.revision] for secret in in_effect(owner)]
+    """Field, row and revision of each secret, and what it refers to: what a verification is bound to, without any
+    value.
+    """
+    return [
+        [secret.field, str(secret.uuid), secret.revision, *_referred_to(secret)]
+        for secret in in_effect(owner)
+    ]
+
+
+def _referred_to(secret: ConnectionSecret) -> list[str]:
+    """Which secret of a Key Vault, and which version of it."""
+    chosen = secret.vault_secret
+    return [] if chosen is None else [str(chosen.vault.uuid), str(chosen.uuid), chosen.name, chosen.pinned]
 
 
 def move(*, draft: ConnectionDraft, connection: Connection) -> None:
@@ -119,33 +154,44 @@ def label_of(owner: Owner) -> str:
 
 
 @contextmanager
-def resolve(owner: Owner, *, purpose: str, actor: User | None, run: Run | None = None) -> Iterator[Resolved]:
+def resolve(
+    owner: Owner, *, purpose: str, actor: User | None, run: Run | None = None, fresh: bool = False
+) -> Iterator[Resolved]:
     """The secrets of ``owner`` for one run attempt, verification or list of choices.
 
-    Raises TargetChanged, KeyUnknown or Tampered, and whatever the database raises when the use cannot be
-    recorded: no record, no value. Must not be called inside a transaction.
+    ``fresh``: from the Key Vault again, even where a value is in memory. Raises TargetChanged, KeyUnknown or Tampered,
+    ConnectorError for a secret that the Key Vault does not hand out, and whatever the database raises when the use
+    cannot be recorded: no record, no value. Must not be called inside a transaction.
     """
     expected = target_digest(owner.type_key, owner.settings)
-    secrets = in_effect(owner)
+    with transaction.atomic(
+        durable=True
+    ):  # refuses to be called inside one before anything is asked of anybody
+        secrets = in_effect(owner)
     if any(secret.target_digest != expected for secret in secrets):
         raise TargetChanged(_("The target has changed since the secret was typed. Type it again."))
-    of_run = {"run": str(run.uuid), "item": str(run.subject)} if run else {"run": ""}
+    reading = vault_access.Reading(secrets, owner=owner, purpose=purpose, actor=actor, fresh=fresh)
+    reading.check()
+    record: Callable[..., object] = partial(
+        audit.record,
+        actor=actor,
+        target=about(owner),
+        label=label_of(owner),
+        purpose=purpose,
+        **({"run": str(run.uuid), "item": str(run.subject)} if run else {"run": ""}),  # type: ignore[arg-type]
+    )
     with transaction.atomic(durable=True):
-        audit.record(
-            "secret.used",
-            actor=actor,
-            target=about(owner),
-            label=label_of(owner),
-            purpose=purpose,
-            fields=[secret.field for secret in secrets],
-            **of_run,  # type: ignore[arg-type]
-        )
-    resolved = Resolved({secret.field: sealed.unseal(secret) for secret in secrets})
-    try:
-        with redaction.in_use(resolved.values()):
-            yield resolved
-    finally:
-        resolved.clear()
+        from_vaults = {"from_vaults": reading.told()} if reading else {}
+        record("secret.used", fields=[secret.field for secret in secrets], **from_vaults)
+    values = {secret.field: sealed.unseal(secret) for secret in secrets if secret.vault_secret is None}
+    with redaction.in_use(values.values()):
+        values |= reading.values(values, record)
+        resolved = Resolved(values)
+        try:
+            with redaction.in_use(resolved.values()):
+                yield resolved
+        finally:
+            resolved.clear()
 
 
 @dataclass(frozen=True)

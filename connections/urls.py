@@ -19,6 +19,7 @@ urlpatterns = [
     path("requests/<uuid:uuid>/decline/", requests.decline, name="decline"),
     path("new/<slug:type_key>/", set_up.set_up, name="set_up"),
     path("<uuid:uuid>/", detail.detail, name="detail"),
+    path("<uuid:uuid>/secrets/<slug:field>/refresh/", detail.refresh, name="refresh_secret"),
     path("<uuid:uuid>/access/", access.of_connection, name="access"),
     path("<uuid:uuid>/edit/", edit.edit, name="edit"),
     path("<uuid:uuid>/pause/", edit.pause, name="pause"),

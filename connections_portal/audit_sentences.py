@@ -12,6 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from connections_portal import audit_vaults
 from connections_portal.local_times import WEEKDAYS
 from connections_portal.models import AuditEntry, RunState
 from connections_portal.roles import LABELS
@@ -172,8 +173,12 @@ def _secret_used(entry: AuditEntry) -> Wording:
         return (template + _(", on behalf of %(actor)s") if entry.actor_id else template), {}
     if purpose == "verify":
         return _('%(actor)s used the secrets of "%(object)s" to verify it'), {}
+    if purpose == "check":
+        return _('%(actor)s looked whether a secret of the Key Vault "%(object)s" can be read'), {}
     if purpose == "tidy":
         return _('%(actor)s used the secrets of "%(object)s" to delete unfinished files'), {}
+    if purpose == "vault":
+        return _('The portal used the stored credential of the Key Vault "%(object)s" to sign in there'), {}
     return _('%(actor)s used the secrets of "%(object)s" (%(purpose)s)'), {}
 
 
@@ -320,6 +325,25 @@ SENTENCES: dict[str, str | Promise | Writer] = {
     "connection.needs_attention": gettext_lazy(
         '%(actor)s marked "%(object)s" as needing attention (%(code)s)'
     ),
+    "connection.well_again": gettext_lazy('%(actor)s found "%(object)s" well again (%(code)s)'),
+    "vault.verification_begun": gettext_lazy('%(actor)s began to verify the Key Vault "%(object)s"'),
+    "vault.verified": _verified,
+    "vault.linked": gettext_lazy('%(actor)s linked the Key Vault "%(object)s"'),
+    "vault.link_changed": gettext_lazy('%(actor)s changed the link of the Key Vault "%(object)s"'),
+    "vault.unlinked": gettext_lazy('%(actor)s unlinked the Key Vault "%(object)s"'),
+    "vault.replaced": gettext_lazy('%(actor)s let "%(object)s" read its secrets from another Key Vault'),
+    "vault.check_requested": gettext_lazy('%(actor)s asked for a check of the Key Vault "%(object)s"'),
+    "vault.names_requested": gettext_lazy(
+        '%(actor)s asked for the names of secrets of the Key Vault "%(object)s"'
+    ),
+    "vault.names_read": gettext_lazy('%(actor)s read the names of secrets of the Key Vault "%(object)s"'),
+    "vault.secret_read": audit_vaults.secret_read,
+    "vault.secret_refreshed": gettext_lazy(
+        '%(actor)s asked for the latest value of the Key Vault secret "%(object)s"'
+    ),
+    "vault.state_changed": audit_vaults.state_changed,
+    "vault.secret_state_changed": audit_vaults.secret_state_changed,
+    "vault.notice": gettext_lazy('%(actor)s used a secret of the Key Vault "%(object)s" for a new target'),
     "secret.used": _secret_used,
     "secret.key_rotated": _key_rotated,
     "table.sample_viewed": gettext_lazy('%(actor)s looked at sample rows of "%(object)s"'),

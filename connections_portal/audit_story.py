@@ -22,13 +22,22 @@ from connections_portal.models import AuditEntry
 # Details that say where a connection leads, and what lies there: for people who may edit connections (rule S12).
 FOR_ADMINISTRATORS = {
     "account",
+    "client_id",
     "deleted",
     "fingerprint",
+    "from_vaults",
     "host",
     "left",
     "options",
+    "scope_value",
+    "secret",
+    "secrets",
     "target_digest",
+    "tenant_id",
     "unread",
+    "vault",
+    "vault_before",
+    "versions_let_go",
 }
 # Details that nobody reads: they tie rows together, or are numbers that the sentence has in words.
 TECHNICAL = {"account", "draft", "host", "target_digest", "weekdays"}
@@ -53,6 +62,7 @@ LABELS = {
     "items": gettext_lazy("What is sent"),
     "joined": gettext_lazy("Joined"),
     "kept_running": gettext_lazy("Kept running"),
+    "identity": gettext_lazy("Who signs in"),
     "key_version": gettext_lazy("Version of the key"),
     "left": gettext_lazy("Left"),
     "left_out": gettext_lazy("Left out"),
@@ -68,6 +78,10 @@ LABELS = {
     "role": gettext_lazy("Role"),
     "run": gettext_lazy("Run"),
     "schedule": gettext_lazy("Schedule"),
+    "scope": gettext_lazy("Secrets that may be used"),
+    "scope_value": gettext_lazy("Prefix or tag"),
+    "secret": gettext_lazy("Secret"),
+    "secrets": gettext_lazy("Secrets"),
     "schedules_off": gettext_lazy("Schedules turned off"),
     "sent": gettext_lazy("Rows sent"),
     "settled": gettext_lazy("Settled"),
@@ -77,7 +91,10 @@ LABELS = {
     "person": gettext_lazy("Person"),
     "type": gettext_lazy("Type"),
     "used_by": gettext_lazy("Used by"),
+    "vault": gettext_lazy("Key Vault"),
+    "vault_before": gettext_lazy("Key Vault before"),
     "version": gettext_lazy("Version"),
+    "versions_let_go": gettext_lazy("Read in the latest version now"),
 }
 
 

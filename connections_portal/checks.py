@@ -3,8 +3,10 @@
 import base64
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from django import db
 from django.conf import settings
 from django.core import checks
@@ -14,6 +16,10 @@ from django.core.exceptions import ImproperlyConfigured
 from connections_portal import append_only
 
 logger = logging.getLogger(__name__)
+
+# The Key Vaults that the sandbox invents, and who signs its certificate (connections_portal/sandbox).
+SANDBOX_VAULTS = {"contoso-sandbox.vault.azure.net", "contoso-sandbox-2.vault.azure.net"}
+SANDBOX_AUTHORITY = "Connections Portal sandbox"
 
 
 @register(Tags.security)
@@ -30,6 +36,34 @@ def keys_are_real(**kwargs: Any) -> list[Error]:
     if settings.SECRET_KEY.encode() in settings.CONNECTION_SECRET_KEYS.values():
         errors.append(Error("CONNECTION_SECRET_KEYS must differ from SECRET_KEY.", id="portal.E003"))
     return errors
+
+
+@register(Tags.security)
+def sandbox_is_at_home(**kwargs: Any) -> list[Error]:
+    """Refuse the sandbox's Key Vault outside ``make run``: an authority whose key lies in a folder, invented vaults."""
+    if settings.DEV:
+        return []
+    errors = []
+    if _believes_the_sandbox(settings.OUTGOING_CA_FILE):
+        errors.append(
+            Error("OUTGOING_CA_FILE names the sandbox: that is for make run only.", id="portal.E005")
+        )
+    if SANDBOX_VAULTS.intersection(host.lower() for host in settings.KEY_VAULT_HOSTS):
+        errors.append(
+            Error("KEY_VAULT_HOSTS names the sandbox: that is for make run only.", id="portal.E006")
+        )
+    return errors
+
+
+def _believes_the_sandbox(path: str) -> bool:
+    """Whether the sandbox's authority is in the file; one that cannot be read has none (and stops nothing here)."""
+    try:
+        found = x509.load_pem_x509_certificates(Path(path).read_bytes()) if path else []
+    except (OSError, ValueError):
+        return False
+    organization = x509.NameOID.ORGANIZATION_NAME
+    names = [name.value for each in found for name in each.subject.get_attributes_for_oid(organization)]
+    return SANDBOX_AUTHORITY in names
 
 
 @register(Tags.database)
@@ -52,7 +86,7 @@ def refuse_unsafe_start() -> None:
 
     A database that is away cannot be asked; nothing can be rewritten in it meanwhile either.
     """
-    problems = [problem.msg for problem in keys_are_real()]
+    problems = [problem.msg for problem in [*keys_are_real(), *sandbox_is_at_home()]]
     try:
         problems += [problem.msg for problem in append_only_tables(databases=[db.DEFAULT_DB_ALIAS])]
     except db.Error:

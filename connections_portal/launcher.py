@@ -1,11 +1,13 @@
 """``make run``: the whole portal under one parent, with sample data and a sandbox server to share data with.
 
-``python -m connections_portal.launcher`` prepares VAR_DIR and then keeps four things running until Ctrl-C: web,
-worker (with ``tick``), sandbox SFTP server and itself. ``python -m connections_portal.launcher COMMAND …`` runs one
-``manage.py`` command on the same state. It makes the environment that settings.py reads, so it imports no Django.
+``python -m connections_portal.launcher`` prepares VAR_DIR and then keeps five things running until Ctrl-C: web,
+worker (with ``tick``), sandbox SFTP server, sandbox Key Vault and itself. ``python -m connections_portal.launcher
+COMMAND …`` runs one ``manage.py`` command on the same state. It makes the environment that settings.py reads, so it
+imports no Django.
 
 State in VAR_DIR: ``secret_key``, ``connection_secret_keys`` and ``demo_password`` (readable by the owner only),
-``sandbox/`` with host key, port and files, ``run.lock`` while the portal runs, and what the portal itself writes.
+``sandbox/`` with host key, ports, files and the Key Vault's certificates, ``run.lock`` while the portal runs, and what
+the portal itself writes.
 """
 
 import base64
@@ -31,6 +33,21 @@ SANDBOX_FOLDER = "incoming"
 SAMPLE_FOLDER, SAMPLE_FILE = "import", "loyalty_scores.csv"
 # Below the ports that a system hands out by itself, so that the port kept is still free after a restart.
 SANDBOX_PORTS = range(2222, 2322)
+VAULT_PORTS = range(2322, 2422)
+# The sandbox's Key Vault as the portal knows it: names that its double answers to, and whom it signs in.
+VAULT, OTHER_VAULT = "contoso-sandbox", "contoso-sandbox-2"
+VAULT_HOST = f"{VAULT}.vault.azure.net"
+VAULT_SECRET = "portal-sandbox-sftp-password"
+VAULT_TENANT = "11111111-2222-3333-4444-555555555555"
+VAULT_CLIENT = "22222222-3333-4444-5555-666666666666"
+# Whoever sets one of these has a way out, or an identity, of their own: the sandbox's Key Vault is then left out.
+OWN_AZURE = (
+    "OUTGOING_PROXY",
+    "OUTGOING_CA_FILE",
+    "AZURE_TOKEN_CREDENTIALS",
+    "AZURE_CLOUD",
+    "KEY_VAULT_HOSTS",
+)
 # Letters and digits that are not taken for one another when typed from the screen.
 READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
 START_SECONDS = 60
@@ -68,14 +85,18 @@ def run(var_dir: Path, lock: TextIO) -> int:
         end_with_parent()  # a make that is killed takes nobody along by itself
     port = port_named("PORT", 8000)
     require_free(port, f"Choose another one: make run PORT={port + 1}")
-    sandbox_port = kept_sandbox_port(var_dir)
+    sandbox_port = kept_port(var_dir, "port", SANDBOX_PORTS)
+    vault_port = None if own_azure() else kept_port(var_dir, "vault_port", VAULT_PORTS)
     password = demo_password(var_dir)
-    environment = portal_environment(var_dir, sandbox_port)
+    environment = portal_environment(var_dir, sandbox_port, vault_port)
     with lock, Family(BASE_DIR, environment) as family:
         try:
-            prepare(family, var_dir, password)
-            start(family, var_dir, port, sandbox_port, password)
-            announce(var_dir, port, sandbox_port, password)
+            start_sandbox(family, var_dir, sandbox_port, password)
+            if vault_port:
+                start_vault(family, var_dir, vault_port, password)
+            prepare(family, var_dir, password, with_vault=bool(vault_port))
+            start(family, port)
+            announce(var_dir, port, sandbox_port, password, with_vault=bool(vault_port))
             family.watch(essential="web")
         except Stopped:
             print("\nStopping …", flush=True)
@@ -85,32 +106,59 @@ def run(var_dir: Path, lock: TextIO) -> int:
             return 1
 
 
-def prepare(family: Family, var_dir: Path, password: str) -> None:
+def prepare(family: Family, var_dir: Path, password: str, *, with_vault: bool) -> None:
     """Database, static files, demonstration users and sample data; raises Ended when a step fails."""
     print("Preparing the database, static files and sample data …", flush=True)
     family.complete("migrate", [*MANAGE, "migrate", "--noinput", "--verbosity", "0"])
     family.complete("collectstatic", [*MANAGE, "collectstatic", "--noinput", "--verbosity", "0"])
     seed = [*MANAGE, "seed_demo", "--sandbox-files", str(var_dir / "sandbox" / "files")]
+    if with_vault:
+        seed += ["--sandbox-vault", VAULT_HOST]
     family.complete("seed_demo", seed, {"DEMO_PASSWORD": password})
 
 
-def start(family: Family, var_dir: Path, port: int, sandbox_port: int, password: str) -> None:
-    """Start sandbox, worker and web, and wait until they answer; raises Ended when one does not come up."""
+def start_sandbox(family: Family, var_dir: Path, port: int, password: str) -> None:
+    """Start the SFTP server and wait until it answers; raises Ended when it does not come up."""
     sandbox = [sys.executable, "-m", "connections_portal.sandbox", "--dir", str(var_dir / "sandbox")]
-    sandbox += ["--user", SANDBOX_USER, "--port", str(sandbox_port), "--folder", SANDBOX_FOLDER]
+    sandbox += ["--user", SANDBOX_USER, "--port", str(port), "--folder", SANDBOX_FOLDER]
+    family.start("sandbox", sandbox, {"SANDBOX_PASSWORD": password}, quiet=True)
+    family.wait_for("The sandbox server", lambda: listens(port), START_SECONDS)
+
+
+def start_vault(family: Family, var_dir: Path, port: int, password: str) -> None:
+    """Start the Key Vault double and wait until it answers; raises Ended when it does not come up."""
+    vault = [
+        sys.executable,
+        "-m",
+        "connections_portal.sandbox.key_vault_run",
+        "--dir",
+        str(vault_dir(var_dir)),
+    ]
+    vault += ["--port", str(port), "--vault", VAULT, "--other-vault", OTHER_VAULT]
+    vault += ["--sftp-host", HOST, "--client-id", VAULT_CLIENT]
+    secret = vault_client_secret(var_dir).read_text(encoding="utf-8").strip()
+    family.start("vault", vault, {"SANDBOX_PASSWORD": password, "SANDBOX_CLIENT_SECRET": secret}, quiet=True)
+    family.wait_for("The sandbox Key Vault", lambda: listens(port), START_SECONDS)
+
+
+def start(family: Family, port: int) -> None:
+    """Start worker and web, and wait until the portal answers; raises Ended when it does not come up."""
     web = [sys.executable, "-m", "gunicorn", "connections_portal.wsgi", "--bind", f"{HOST}:{port}"]
     web += ["--worker-class", "gthread", "--workers", "2", "--threads", "4", "--no-control-socket"]
     # the wizard of an enrichment carries its answers in the address
     web += ["--graceful-timeout", "10", "--log-level", "warning", "--limit-request-line", "8190"]
-    family.start("sandbox", sandbox, {"SANDBOX_PASSWORD": password}, quiet=True)
     family.start("worker", [*MANAGE, "portal_worker", "--processes", "1"])
     family.start("web", web)
-    family.wait_for("The sandbox server", lambda: listens(sandbox_port), START_SECONDS)
     family.wait_for("The portal", lambda: answers(port), START_SECONDS)
 
 
-def announce(var_dir: Path, port: int, sandbox_port: int, password: str) -> None:
+def announce(var_dir: Path, port: int, sandbox_port: int, password: str, *, with_vault: bool) -> None:
     """Print addresses, users and password. The sandbox's address and password stand alone, ready to be copied."""
+    if with_vault:
+        vault = f"""A sandbox Key Vault is linked, {VAULT}: with Use Key Vault choose {VAULT_SECRET} as the password.
+Another one, {OTHER_VAULT}, waits to be linked (Settings > Key Vault)."""
+    else:
+        vault = f"The sandbox Key Vault is left out: {', '.join(own_azure())} is set."
     print(
         f"""
 Connections Portal is running: http://{HOST}:{port}/
@@ -126,6 +174,8 @@ sftp://{SANDBOX_USER}@{HOST}:{sandbox_port}/{SANDBOX_FOLDER}
 
 A file to bring in with SFTP Custom Import lies there: path {SAMPLE_FOLDER}, filename {SAMPLE_FILE}
 
+{vault}
+
 State is kept in {var_dir}. Ctrl-C stops everything.
 """,
         flush=True,
@@ -136,12 +186,19 @@ def command_environment(var_dir: Path) -> dict[str, str]:
     """The environment of one management command: the caller's where it brings keys, else that of ``make run``."""
     if os.environ.get("SECRET_KEY") or os.environ.get("SECRET_KEY_FILE"):
         return dict(os.environ)
-    port_file = var_dir / "sandbox" / "port"
-    return portal_environment(var_dir, int(port_file.read_text()) if port_file.exists() else None)
+    ports = {name: var_dir / "sandbox" / name for name in ("port", "vault_port")}
+    known = {name: int(path.read_text()) for name, path in ports.items() if path.exists()}
+    vault_port = None if own_azure() else known.get("vault_port")
+    return portal_environment(var_dir, known.get("port"), vault_port)
 
 
-def portal_environment(var_dir: Path, sandbox_port: int | None) -> dict[str, str]:
-    """What settings.py reads: keys (as files), VAR_DIR, and the sandbox as an allowed address."""
+def own_azure() -> list[str]:
+    """What in the caller's environment says how Azure is reached, or as whom; then the sandbox has no Key Vault."""
+    return [name for name in OWN_AZURE if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
+
+
+def portal_environment(var_dir: Path, sandbox_port: int | None, vault_port: int | None) -> dict[str, str]:
+    """What settings.py reads: keys (as files), VAR_DIR, the sandbox as an allowed address, and its Key Vault."""
     environment = {name: value for name, value in os.environ.items() if name != "DEMO_PASSWORD"}
     environment |= {"PORTAL_DEV": "1", "VAR_DIR": str(var_dir), "PYTHONUNBUFFERED": "1"}
     keys = {
@@ -156,7 +213,35 @@ def portal_environment(var_dir: Path, sandbox_port: int | None) -> dict[str, str
     if sandbox_port is not None:
         allowed = [environment.get("OUTGOING_ALLOW", ""), f"{HOST}:{sandbox_port}"]
         environment["OUTGOING_ALLOW"] = ",".join(filter(None, allowed))
+    if vault_port is not None:
+        environment |= vault_environment(var_dir, vault_port)
     return environment
+
+
+def vault_environment(var_dir: Path, port: int) -> dict[str, str]:
+    """The way to the Key Vault double, and the identity that the portal has there."""
+    return {
+        "OUTGOING_PROXY": f"http://{HOST}:{port}",
+        "OUTGOING_CA_FILE": str(vault_dir(var_dir) / "authority.pem"),
+        "KEY_VAULT_HOSTS": VAULT_HOST,
+        "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential",
+        "AZURE_TENANT_ID": VAULT_TENANT,
+        "AZURE_CLIENT_ID": VAULT_CLIENT,
+        "AZURE_CLIENT_SECRET": vault_client_secret(var_dir).read_text(encoding="utf-8").strip(),
+    }
+
+
+def vault_dir(var_dir: Path) -> Path:
+    """Where the Key Vault double keeps its certificates."""
+    return var_dir / "sandbox" / "key-vault"
+
+
+def vault_client_secret(var_dir: Path) -> Path:
+    """The file with what the portal signs in with at the double; made once, readable by the owner only."""
+    path = vault_dir(var_dir) / "client_secret"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keep(path, secrets.token_urlsafe(32))
+    return path
 
 
 def demo_password(var_dir: Path) -> str:
@@ -184,19 +269,17 @@ def keep(path: Path, new: str) -> None:
     temporary.unlink()
 
 
-def kept_sandbox_port(var_dir: Path) -> int:
-    """The port of the last start, else the first free one; connections made with the sandbox hold this port."""
-    path = var_dir / "sandbox" / "port"
+def kept_port(var_dir: Path, name: str, ports: range) -> int:
+    """The port of the last start, else the first free one; what was set up with the sandbox goes on with this port."""
+    path = var_dir / "sandbox" / name
     path.parent.mkdir(exist_ok=True)
     if path.exists():
         port = int(path.read_text())
-        require_free(
-            port, f"The sandbox server used it before. Free it, or remove {path} to take another one."
-        )
+        require_free(port, f"The sandbox used it before. Free it, or remove {path} to take another one.")
         return port
-    port = next((port for port in SANDBOX_PORTS if not taken(port)), 0)
+    port = next((port for port in ports if not taken(port)), 0)
     if not port:
-        raise CannotStart(f"No port is free for the sandbox server ({SANDBOX_PORTS[0]}-{SANDBOX_PORTS[-1]}).")
+        raise CannotStart(f"No port is free for the sandbox ({ports[0]}-{ports[-1]}).")
     keep(path, str(port))
     return port
 

@@ -26,6 +26,14 @@ def zones() -> tuple[str, ...]:
     return ("UTC", *sorted(name for name in names if not name.startswith(("Etc/", "SystemV/"))))
 
 
+def zone_of(name: str) -> ZoneInfo:
+    """The zone that somebody chose; UTC where this machine does not know it."""
+    try:
+        return ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
 def moment(day: dt.date, local_time: dt.time, zone: ZoneInfo) -> dt.datetime:
     """The wall-clock time in UTC; in a gap the first minute after it, when doubled the first of the two."""
     local = dt.datetime.combine(day, local_time, tzinfo=zone)

@@ -69,6 +69,8 @@ _SUPPORT = (
     "connections.view_connectiongroupobjectpermission",
     "connections.view_removedconnection",
     "connections.view_accessrequest",
+    "connections.view_keyvault",
+    "connections.view_vaultnotice",
     "enrichments.view_enrichment",
     "enrichments.view_enrichmentrun",
     "enrichments.view_enrichmentattempt",

@@ -329,6 +329,16 @@ OUTGOING_CA_FILE = env_text("OUTGOING_CA_FILE")
 # these vaults, by host, and to those that its own directory lists.
 KEY_VAULT_HOSTS = env_list("KEY_VAULT_HOSTS")
 AZURE_CLOUD = env_text("AZURE_CLOUD", "public")
+# Its tenant, and where the machine hands out tokens for it: known here too, so that nothing else is ever asked.
+AZURE_TENANT_ID = os.environ.get("AZURE_TENANT_ID", "")
+AZURE_IDENTITY_ENDPOINTS = [
+    os.environ.get(name, default)
+    for name, default in (
+        ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://169.254.169.254"),
+        ("IDENTITY_ENDPOINT", ""),
+        ("MSI_ENDPOINT", ""),
+    )
+]
 VAULT_CHECK_SECONDS = env_int("VAULT_CHECK_SECONDS", 3600)
 PRIVACY_STATEMENT_URL = env_text("PRIVACY_STATEMENT_URL")
 
@@ -363,6 +373,11 @@ LOGGING = {
     "loggers": {
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "asyncssh": {"level": "WARNING"},
+        # below these they tell addresses, which hold names of secrets, and who signs in
+        "azure": {"level": "WARNING"},
+        "azure.identity": {"level": "ERROR"},
+        "msal": {"level": "WARNING"},
+        "urllib3": {"level": "WARNING"},
         "axes": {"level": "ERROR"},
     },
 }

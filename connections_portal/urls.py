@@ -79,6 +79,7 @@ urlpatterns = [
     # a page of Settings that shows a piece of the export form: connections must not know exports
     path("settings/connections/see-as/", see_as.see_as, name="see_as"),
     path("settings/connections/", include("connections.urls")),
+    path("settings/key-vault/", include("connections.vault_urls")),
     path("settings/permissions/", include(permission_patterns)),
     path("settings/audit/", audit.audit_page, name="audit"),
     path("settings/audit/download/", audit.download, name="audit_download"),

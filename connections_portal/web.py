@@ -196,6 +196,7 @@ def _navigation(request: HttpRequest, role: Role | None) -> list[dict[str, Any]]
             _("Settings"),
             [
                 (_("Connections"), "connections:discover", "plug_connected", (Role.ADMINISTRATOR,)),
+                (_("Key Vault"), "key_vault:list", "key", (Role.ADMINISTRATOR,)),
                 (_("Permissions"), "permissions:people", "people", (Role.ADMINISTRATOR,)),
                 (_("Audit"), "audit", "history", (Role.ADMINISTRATOR,)),
                 (_("System"), "system:schedule", "settings", (Role.ADMINISTRATOR,)),

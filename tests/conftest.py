@@ -12,4 +12,5 @@ pytest_plugins = (
     "tests.runs.helpers",
     "tests.runs.processes",
     "tests.enrichments.bringing",
+    "tests.key_vault.double",
 )

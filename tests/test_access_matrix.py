@@ -19,7 +19,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from connections.connectors.sftp import Sftp
-from connections.models import Access, AccessRequest, RemovedConnection
+from connections.models import Access, AccessRequest, KeyVault, RemovedConnection
 from connections_portal.models import AuditEntry, Refresh, Trigger, User
 from connections_portal.refresh import start as start_refresh
 from enrichments.models import Enrichment
@@ -29,6 +29,7 @@ from exports.operations.edit import Timing, create_export
 from exports.operations.run import enqueue_run
 from tests.data import write_customers
 from tests.factories import SETTINGS, make_connection
+from tests.key_vault.health_data import make_vault
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +55,7 @@ MATRIX: dict[str, tuple[str, str]] = {
     "connections:set_up": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
     "connections:help": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:detail": ("302 403 403 403 403 403 200", "302 - - - - - -"),
+    "connections:refresh_secret": ("302 - - - - - -", "302 403 403 403 403 403 303"),
     "connections:edit": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
     "connections:pause": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
     "connections:withdraw": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
@@ -61,6 +63,14 @@ MATRIX: dict[str, tuple[str, str]] = {
     "connections:stopped": ("302 403 403 403 403 403 404", "302 - - - - - -"),
     "connections:undo_share": ("302 - - - - - -", "302 403 403 403 403 403 403"),
     "connections:share": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "key_vault:list": ("302 403 403 403 403 403 200", "302 - - - - - -"),
+    "key_vault:link": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "key_vault:edit": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
+    "key_vault:names": ("302 403 403 403 403 403 200", "302 - - - - - -"),
+    "key_vault:refresh_names": ("302 - - - - - -", "302 403 403 403 403 403 303"),
+    "key_vault:check": ("302 - - - - - -", "302 403 403 403 403 403 303"),
+    "key_vault:unlink": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 409"),
+    "key_vault:replace": ("302 403 403 403 403 403 200", "302 403 403 403 403 403 422"),
     "audit": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "audit_download": ("302 403 403 403 403 403 200", "302 - - - - - -"),
     "connections:access": ("302 403 403 403 403 403 200", "302 - - - - - -"),
@@ -209,6 +219,7 @@ def address(name: str, export: Export) -> str:
         "tables:detail": ["segment", "loyal"],
         "connections:set_up": ["sftp"],
         "connections:help": ["sftp"],
+        "connections:refresh_secret": [export.connection.uuid, "password"],  # type: ignore[union-attr]
         "connections:detail": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:edit": [export.connection.uuid],  # type: ignore[union-attr]
         "connections:pause": [export.connection.uuid],  # type: ignore[union-attr]
@@ -232,6 +243,8 @@ def address(name: str, export: Export) -> str:
         return reverse(name, args=[Group.objects.get_or_create(name="Campaign team")[0].pk])
     if name == "connections:restore":
         return reverse(name, args=[removed_connection().uuid])
+    if name.startswith("key_vault:") and name not in {"key_vault:list", "key_vault:link"}:
+        return reverse(name, args=[(KeyVault.objects.first() or make_vault()).uuid])
     if name in arguments:
         return reverse(name, args=arguments[name])
     if name in {"requests:withdraw", "connections:grant", "connections:decline"}:

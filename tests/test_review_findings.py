@@ -13,7 +13,7 @@ from pytest_django import Settings
 from connections.connectors import addresses, ssh_keys
 from connections.connectors.base import Step, StepStatus
 from connections.connectors.errors import InvalidSettings
-from connections.operations.drafts import _stored
+from connections.operations.drafts import stored_step
 from connections_portal import customer_data, redaction
 from connections_portal.customer_data import CustomerDataError, Kind
 from connections_portal.errors import NotAllowed, Stale
@@ -162,9 +162,9 @@ def test_cancel_asks_for_the_right_itself(delivery: Delivery, viewer: User) -> N
 def test_a_servers_words_in_a_note_are_foreign() -> None:
     step = Step(key="folder", status=StepStatus.DONE, milliseconds=1, note="/in\x00box abc" + "x" * 500)
     with redaction.in_use(["abc"]):
-        assert _stored(step)["note"] == ""
+        assert stored_step(step)["note"] == ""
     with redaction.in_use(["longer-secret"]):
-        note = _stored(step)["note"]
+        note = stored_step(step)["note"]
     assert "\x00" not in note
     assert len(note) <= 300
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from connections.connectors.errors import ConnectorError, InvalidSettings
+from connections.connectors.files import FileDelivery, RemoteSource
 from connections.connectors.records import AttributeNames, RecordDelivery, RecordLimits, Shape, Target
 
 
@@ -65,7 +66,6 @@ class Field:
     target: bool = False
     account: bool = False
     folder: bool = False
-    vaultable: bool = False
     shown_when: tuple[str, str] | None = None
     fills: tuple[tuple[str, str], ...] = ()
     part_of: str = ""
@@ -101,9 +101,13 @@ class Limits:
 
 
 class StepStatus(StrEnum):
-    """How a verification step ended; ``ASKS`` waits for a person (a server's key to trust)."""
+    """How a verification step ended; ``ASKS`` waits for a person (a server's key to trust).
+
+    ``LIMITED`` works with a restriction that ``cause`` names; the steps after it are tried all the same.
+    """
 
     DONE = "done"
+    LIMITED = "limited"
     FAILED = "failed"
     ASKS = "asks"
 
@@ -152,77 +156,6 @@ class Gateway(Protocol):
         """A connected TCP socket to a checked address of ``host``, ``timeout`` in seconds; raises as ``resolve``."""
 
 
-class RemoteFile(Protocol):
-    """One file being written at the destination."""
-
-    def write(self, data: bytes) -> None:
-        """Send the next piece; may return before the service has confirmed it. Raises ConnectorError."""
-
-    def finish(self) -> int:
-        """Wait for every piece, close, and return the size in bytes that the service reports."""
-
-    def abort(self) -> None:
-        """Give up on the file, as well as the line still allows; never raises."""
-
-
-class FileDelivery(Protocol):
-    """A signed-in file destination. Folders and names are relative to the connection's own folder.
-
-    Everything is written into a temporary folder and published by one rename; a finished delivery is
-    therefore complete or absent. All methods raise ConnectorError.
-    """
-
-    def begin(self, temporary: str) -> None:
-        """Make the temporary folder, parents included; an existing one is left as it is."""
-
-    def take_over(self, earlier: str, temporary: str, keep: Mapping[str, int]) -> frozenset[str]:
-        """Rename an earlier attempt's folder to ours and delete what is not in ``keep`` (name to size in bytes).
-
-        Returns the names kept; empty when there is no such folder any more (ours is then made afresh).
-        """
-
-    def open(self, temporary: str, name: str) -> RemoteFile:
-        """Start a new file; an unfinished one of the same name is replaced."""
-
-    def publish(self, temporary: str, final: str, files: Mapping[str, int]) -> None:
-        """Make the temporary folder the final one; never overwrites. ``files`` maps names to sizes in bytes.
-
-        May be called again after an answer was lost: what is published already, with these sizes, is done.
-        The last name in ``files`` is published last where the service cannot rename a folder.
-        """
-
-    def discard(self, temporary: str) -> None:
-        """Delete the temporary folder and what is in it; one that is gone already is fine."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileIdentity:
-    """What tells one state of a remote file from another: ``size`` in bytes, ``modified`` in seconds since 1970."""
-
-    size: int
-    modified: int
-
-
-class RemoteSource(Protocol):
-    """A signed-in place that files are read from.
-
-    Paths are relative to the folder one signs in to, ``in/scores.csv``. All methods raise ConnectorError; what is
-    wrong with the named file alone is FileUnusable, with the code ``file_missing`` where there is none.
-    """
-
-    def stat(self, path: str) -> FileIdentity:
-        """Size and time of a file; a folder or device is FileUnusable."""
-
-    def read(self, path: str, *, most: int) -> bytes:
-        """A whole small file; FileUnusable with the code ``file_too_large`` if it has more than ``most`` bytes."""
-
-    def stream(self, path: str) -> Iterator[bytes]:
-        """The file's blocks in order, read ahead, in memory that does not grow with it.
-
-        Ends with TryLater, code ``file_changed``, if there are other bytes than the file had when it was opened.
-        """
-
-
 class Connector(ABC):
     """A connection type. Subclasses fill the declaration and the verbs they have.
 
@@ -235,6 +168,7 @@ class Connector(ABC):
     ``preview`` is true until the type has run against a real server or the vendor's own description. Types that take
     records say which with ``targets``, ``shape`` and ``record_limits`` (see ``records``); with ``adds_attributes``
     people may send further columns under names of their own, which ``attribute_names`` may restrict.
+    ``spent`` are the seconds of a page's time that went by before the connector was there (rule S20).
     """
 
     key: ClassVar[str]
@@ -262,6 +196,7 @@ class Connector(ABC):
     failures: ClassVar[Mapping[str, tuple[ConnectorError, ...]]] = {}
     doc: ClassVar[str]
     host_key_pinned: ClassVar[bool] = False
+    spent: float = 0.0
 
     def __init__(
         self,

@@ -83,7 +83,6 @@ class HubSpot(HttpConnector):
             label=N_("Access token"),
             kind=FieldKind.SECRET,
             help=N_("In HubSpot: Settings, Integrations, Private apps, the app, Auth."),
-            vaultable=True,
             max_length=200,
         ),
     )

@@ -80,7 +80,6 @@ class Mailchimp(HttpConnector):
             label=N_("API key"),
             kind=FieldKind.SECRET,
             help=N_("In Mailchimp: Profile, Extras, API keys."),
-            vaultable=True,
             max_length=72,
         ),
     )

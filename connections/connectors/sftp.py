@@ -5,17 +5,9 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 from connections.connectors import addresses, sftp_server, sftp_verify, ssh_errors
-from connections.connectors.base import (
-    N_,
-    Choice,
-    Field,
-    FieldKind,
-    FileDelivery,
-    Limits,
-    Revocation,
-    Step,
-)
+from connections.connectors.base import N_, Choice, Field, FieldKind, Limits, Revocation, Step
 from connections.connectors.errors import InvalidSettings
+from connections.connectors.files import FileDelivery
 from connections.connectors.sftp_delivery import SftpDelivery
 from connections.connectors.sftp_server import HOST_RULE, REVOKE_SIGN_IN, SIGN_IN_FIELDS, SftpServer
 

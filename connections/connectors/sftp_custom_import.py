@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 from connections.connectors import addresses, file_errors, sftp_server, sftp_source, sftp_verify, ssh_errors
-from connections.connectors.base import N_, Field, Limits, RemoteSource, Step
+from connections.connectors.base import N_, Field, Limits, Step
 from connections.connectors.errors import InvalidSettings
+from connections.connectors.files import RemoteSource
 from connections.connectors.sftp_server import HOST_RULE, REVOKE_SIGN_IN, SIGN_IN_FIELDS, SftpServer
 from connections.connectors.sftp_source import SftpSource
 

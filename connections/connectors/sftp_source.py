@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import asyncssh
 
 from connections.connectors import file_errors
-from connections.connectors.base import FileIdentity
 from connections.connectors.errors import ConnectorError
+from connections.connectors.files import FileIdentity
 from connections.connectors.ssh_errors import FORBIDDEN, LINE_CUT, MISSING, silent, translate
 from connections.connectors.ssh_session import SshSession
 

@@ -43,7 +43,7 @@ class Trial:
         self._target = sftp.target(sftp.settings)
         self._session: SshSession | None = None
         self._key = ""
-        self._end = time.monotonic() + ALL_SECONDS
+        self._end = time.monotonic() + ALL_SECONDS - sftp.spent
         self._started = time.monotonic()
 
     def run(self, key: str, attempt: Callable[[], Step]) -> Step:

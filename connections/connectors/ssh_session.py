@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import asyncssh
-from asyncssh.constants import MSG_IGNORE
 
 from connections.connectors.base import N_, Gateway, ServerIdentity
 from connections.connectors.errors import ConnectorError, NeedsAttention
@@ -35,6 +34,7 @@ from connections.connectors.ssh_errors import (
     silent,
     translate,
 )
+from connections.connectors.ssh_sending import send_nothing_empty, shorten_the_way
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class _Client(asyncssh.SSHClient):
         self._used = False
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        _send_nothing_empty(conn)
+        send_nothing_empty(conn)
         self.connection = conn
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
@@ -134,21 +134,6 @@ class _Client(asyncssh.SSHClient):
             return None
         self._used = True
         return credential
-
-
-def _send_nothing_empty(connection: asyncssh.SSHClientConnection) -> None:
-    """Leave out the empty message that asyncssh puts before each packet.
-
-    It protects ciphers in CBC mode (RFC 4251 §9.3.1), of which ``CIPHERS`` has none, and takes as long to send as a
-    small packet: a twentieth off a run of 230 MB.
-    """
-    send = connection.send_packet
-
-    def send_packet(pkttype: int, *args: bytes, handler: Any = None) -> None:
-        if pkttype != MSG_IGNORE:
-            send(pkttype, *args, handler=handler)
-
-    connection.send_packet = send_packet  # type: ignore[method-assign]
 
 
 class SshSession:
@@ -282,9 +267,11 @@ class SshSession:
             # How OpenSSH says "Too many authentication failures".
             raise sign_in_refused(str(error)) from None
         try:
-            return await connection.start_sftp_client()
+            sftp = await connection.start_sftp_client()
         except (asyncssh.ChannelOpenError, asyncssh.SFTPError, asyncssh.ConnectionLost) as error:
             raise no_sftp(str(error)) from None
+        shorten_the_way(connection, sftp)
+        return sftp
 
     async def _connect(
         self, sock: socket.socket, client: _Client, trusted: asyncssh.SSHKey | None

@@ -59,7 +59,6 @@ class Webhook(Connector):
             label=N_("Signing secret"),
             kind=FieldKind.SECRET,
             help=N_("whsec_ and the base64 of 24 to 64 random bytes. The receiver has the same."),
-            vaultable=True,
             max_length=120,
         ),
     )

@@ -22,8 +22,8 @@ STEPS = (
 class SecretFacts:
     """What a vault says of one secret besides its value. ``version`` is empty where a list does not name it.
 
-    ``not_before`` and ``expires_at`` are advisory at the vault, which hands out such secrets all the same: whoever reads
-    one looks at them first.
+    ``not_before`` and ``expires_at`` are advisory at the vault, which hands out such secrets all the same: whoever
+    reads one looks at them first.
     """
 
     name: str

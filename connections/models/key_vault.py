@@ -239,4 +239,4 @@ class VaultNotice(models.Model):
         verbose_name_plural = _("notices about Key Vaults")
 
     def __str__(self) -> str:
-        return f"{self.vault_name} {self.secret_name}".strip()
+        return self.vault_name

@@ -12,20 +12,31 @@ from django.db import Error, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from connections.connectors.base import Connector
+from connections.connectors.base import N_, Connector
 from connections.connectors.errors import ConnectorError
 from connections.models import Connection
 from connections.operations import attempts
 from connections.operations.attempts import Carrier
 from connections.operations.attention import clear_attention
-from connections.operations.connector import open_connector
+from connections.operations.connector import has_other_secrets, open_connector
 from connections.operations.failures import Failed, Failure, of_connector
 from connections.operations.refusals import has_room
 from connections_portal import runs
-from connections_portal.models import LEASED_STATES, Run, RunState
+from connections_portal.models import LEASED_STATES, Run, RunState, WhoActs
 from connections_portal.runs import Claimed, Lease, LeaseLost, Refusal
 
 Step = Callable[[Any, Lease], str]
+
+REFUSED = "sign_in_refused"
+# The secret was changed at the Key Vault since this process read it: the run goes on with the new one at once.
+ROTATED = Failure(
+    "secret_rotated",
+    N_("The secret was changed at the Key Vault meanwhile. The run is tried again with the new one."),
+    WhoActs.NOBODY,
+    retry=True,
+    after=0.0,
+    uses_up=False,
+)
 
 
 def carry(
@@ -80,7 +91,8 @@ def carry(
 def connector_of(run: Run, of_portal: Callable[[Any, Exception], Failure]) -> Iterator[Connector]:
     """The run's connector; whatever goes wrong becomes a Failure while its secrets can still be masked.
 
-    ``of_portal`` tells what is not the connector's. Raises Failed, LeaseLost, and what the database raises.
+    A sign-in that was refused with a secret of the Key Vault has that read again. ``of_portal`` tells what is not the
+    connector's. Raises Failed, LeaseLost, and what the database raises.
     """
     subject: Any = run.subject
     passes_on: tuple[type[Exception], ...] = (Failed, LeaseLost, *_gone(type(run)), Error)
@@ -93,13 +105,33 @@ def connector_of(run: Run, of_portal: Callable[[Any, Exception], Failure]) -> It
             try:
                 yield connector
             except ConnectorError as error:
-                raise Failed(of_connector(error)) from None
+                failure = of_connector(error)
+                if failure.code == REFUSED and _is_rotated(run, connector):
+                    failure = ROTATED
+                raise Failed(failure) from None
     except passes_on:
         # a run that is gone has no end. The database is not the run's fault: the worker stops, its lease ends, and the
         # next one goes on
         raise
     except Exception as error:  # noqa: BLE001  # the run must end in a true state whatever happens
         raise Failed(of_portal(run, error)) from None
+
+
+def _is_rotated(run: Any, connector: Connector) -> bool:
+    """Whether the secret at the Key Vault is another one than the server just refused; asked once per run.
+
+    Raises ConnectorError when the Key Vault does not hand it out any more: that is then what is wrong.
+    """
+    connection = run.subject.connection
+    if run.code == ROTATED.code or run.attempts.filter(code=ROTATED.code).exists():
+        return False
+    return has_other_secrets(
+        connection,
+        connector,
+        purpose="run",
+        actor=run.started_by or run.subject.responsible,
+        run=run,
+    )
 
 
 def succeed(run: Any, lease: Lease, *, carrier: Carrier) -> str:

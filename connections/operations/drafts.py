@@ -4,7 +4,6 @@ import datetime as dt
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
-from threading import BoundedSemaphore
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +14,9 @@ from django.utils.translation import gettext as _
 from connections import connectors, host_keys, sealed, secret_store
 from connections.connectors.base import Step, StepStatus, is_active
 from connections.connectors.errors import printable
-from connections.models import Connection, ConnectionDraft
+from connections.key_vault import transport
+from connections.models import Connection, ConnectionDraft, VaultSecret
+from connections.operations import limits
 from connections.operations.connector import open_connector
 from connections_portal import audit, redaction
 from connections_portal.errors import OperationError, Stale
@@ -23,18 +24,8 @@ from connections_portal.models import AuditEntry, User
 
 LIFETIME = dt.timedelta(minutes=60)
 VERIFIED_FOR = dt.timedelta(minutes=30)
-PER_MINUTE = 10
-REFUSED_SIGN_INS = 5
-REFUSED_PAUSE = dt.timedelta(minutes=15)
-
-# Verifications wait on strangers' servers: two at a time leave the other threads to everybody else (rule S20).
-_slots = BoundedSemaphore(2)
-
-
-class TooMany(OperationError):
-    """Verification is limited; the message says how long to wait."""
-
-    status = 429
+# What a page has for everything that it waits for (rule S20), but for what it needs itself.
+PAGE_SECONDS = 9.0
 
 
 def keep_draft(
@@ -44,6 +35,8 @@ def keep_draft(
     connection: Connection | None = None,
     cleaned: Mapping[str, str],
     secrets: Mapping[str, str],
+    references: Mapping[str, VaultSecret] | None = None,
+    dropped: Collection[str] = (),
     form: Mapping[str, Any],
     actor: User,
     now: dt.datetime | None = None,
@@ -51,6 +44,7 @@ def keep_draft(
     """Write what was typed to the draft (a new one if None) and return it. ``connection`` is the one that is edited.
 
     ``cleaned`` are settings as the connector's ``clean`` returns them, ``secrets`` only what was typed in this request,
+    ``references`` secrets of Key Vaults chosen in it, ``dropped`` fields whose kept secret is not meant any more,
     ``form`` the rest of the form. When the target changes, kept secrets, host key and verification go (rule S1); an
     edit that comes back to the connection's own target has its host key and secrets again. Raises Stale when the draft
     is gone.
@@ -83,14 +77,28 @@ def keep_draft(
         draft.save()
         active = [f.key for f in connector.fields if f.secret and is_active(f, cleaned)]
         draft.secrets.exclude(field__in=active, target_digest=target).delete()
-        for field in active:
-            if secrets.get(field):
-                before = secret_store.revisions(draft)
-                secret_store.put(draft=draft, field=field, value=secrets[field], for_target=target)
-                if secret_store.revisions(draft) != before:
-                    _forget_verification(draft)
+        before = secret_store.revisions(draft)
+        draft.secrets.filter(field__in=dropped).delete()
+        _put_secrets(draft, active, secrets, references or {})
+        if secret_store.revisions(draft) != before:
+            _forget_verification(draft)
         draft.save()
     return draft
+
+
+def _put_secrets(
+    draft: ConnectionDraft,
+    fields: Collection[str],
+    secrets: Mapping[str, str],
+    references: Mapping[str, VaultSecret],
+) -> None:
+    """Keep what was typed or chosen in these fields, for the draft's target."""
+    target = draft.target_digest
+    for field in fields:
+        if secrets.get(field):
+            secret_store.put(draft=draft, field=field, value=secrets[field], for_target=target)
+        elif chosen := references.get(field):
+            secret_store.put_reference(draft=draft, field=field, vault_secret=chosen, for_target=target)
 
 
 def is_trusted_here(draft: ConnectionDraft) -> bool:
@@ -153,28 +161,40 @@ def is_verified(draft: ConnectionDraft, *, now: dt.datetime | None = None) -> bo
     )
 
 
-def verify_draft(*, draft: ConnectionDraft, actor: User, now: dt.datetime | None = None) -> ConnectionDraft:
+def verify_draft(
+    *, draft: ConnectionDraft, actor: User, now: dt.datetime | None = None, spent: float = 0.0
+) -> ConnectionDraft:
     """Run the verification steps of what the draft holds and store how each ended.
 
+    ``spent`` are the seconds of the page's time that went by before (rule S20).
+
     Ends at *Server identity* while the server's key is not trusted. Raises OperationError at a secret that is missing,
-    TooMany above the limits of rule S20, and Stale when the draft was changed, saved or ended meanwhile.
+    limits.TooMany above the limits of rule S20, and Stale when the draft was changed, saved or ended meanwhile.
     Must not be called inside a transaction: it waits for the service.
     """
     if not ConnectionDraft.objects.filter(pk=draft.pk).exists():
         raise _gone()
     require_secrets(draft)
-    if not _slots.acquire(blocking=False):
-        raise TooMany(_("Two other verifications are running. Try again in a few seconds."))
-    try:
+    with limits.slot():
         account = _account_digest(draft)
-        _count_in(draft, account, actor, now or timezone.now())
+        limits.count_in(
+            "connection.verification_begun",
+            actor=actor,
+            target=secret_store.about(draft),
+            label=secret_store.label_of(draft),
+            host=_host_digest(draft),
+            account=account,
+            now=now or timezone.now(),
+        )
         bound_to = verified_digest(draft)
         started = time.monotonic()
-        with open_connector(draft, purpose="verify", actor=actor) as connector:
-            steps = [_stored(step) for step in connector.verify()]
+        with (
+            transport.within(PAGE_SECONDS - spent),
+            open_connector(draft, purpose="verify", actor=actor) as connector,
+        ):
+            connector.spent += spent
+            steps = [stored_step(step) for step in connector.verify()]
             expected = [key for key, _label in connector.steps]
-    finally:
-        _slots.release()
     passed = [step["key"] for step in steps if step["status"] == StepStatus.DONE] == expected
     last: dict[str, Any] = steps[-1] if steps else {"key": "", "code": "", "identity": None}
     # recorded whatever becomes of the draft: a refused sign-in counts even when nobody waits for it any more
@@ -211,7 +231,7 @@ def could_not_be_reached(draft: ConnectionDraft) -> bool:
     return last is not None and last["status"] == StepStatus.FAILED and not last["reachable"]
 
 
-def _stored(step: Step) -> dict[str, Any]:
+def stored_step(step: Step) -> dict[str, Any]:
     """A step as JSON; the service's words are masked while its secrets are still in use."""
     stored = asdict(step)
     stored["status"] = step.status.value
@@ -239,41 +259,9 @@ def _account_digest(draft: ConnectionDraft) -> str:
     return sealed.digest([draft.target_digest, named])
 
 
-def _count_in(draft: ConnectionDraft, account: str, actor: User, now: dt.datetime) -> None:
-    """Count this verification before it begins, so that many at once cannot pass the limit together (rule S20)."""
-    with transaction.atomic():
-        User.objects.select_for_update().get(pk=actor.pk)
-        begun = AuditEntry.objects.filter(
-            action="connection.verification_begun", at__gt=now - dt.timedelta(minutes=1)
-        )
-        by_person = begun.filter(actor_id=actor.pk).count()
-        by_host = begun.filter(details__host=_host_digest(draft)).count()
-        if max(by_person, by_host) >= PER_MINUTE:
-            raise TooMany(_("Ten verifications a minute are allowed. Wait a minute, then verify again."))
-        refused = AuditEntry.objects.filter(
-            action="connection.verified",
-            at__gt=now - REFUSED_PAUSE,
-            details__account=account,
-            details__code="sign_in_refused",
-        ).count()
-        if refused >= REFUSED_SIGN_INS:
-            raise TooMany(
-                _(
-                    "The server refused this account five times. So that it is not locked there, wait 15 minutes "
-                    "before you verify again."
-                )
-            )
-        audit.record(
-            "connection.verification_begun",
-            actor=actor,
-            target=secret_store.about(draft),
-            label=secret_store.label_of(draft),
-            host=_host_digest(draft),
-            account=account,
-        )
-
-
-def trust_server(*, draft: ConnectionDraft, fingerprint: str, actor: User) -> ConnectionDraft:
+def trust_server(
+    *, draft: ConnectionDraft, fingerprint: str, actor: User, spent: float = 0.0
+) -> ConnectionDraft:
     """Trust the key with this fingerprint, then verify to the end.
 
     The fingerprint must be that of the key the draft saw last; raises Stale otherwise. If another key answers during
@@ -295,7 +283,7 @@ def trust_server(*, draft: ConnectionDraft, fingerprint: str, actor: User) -> Co
             fingerprint=fingerprint,
             host=_host_digest(draft),
         )
-    return verify_draft(draft=draft, actor=actor)
+    return verify_draft(draft=draft, actor=actor, spent=spent)
 
 
 def saved_from(text: str, *, actor: User) -> UUID | None:

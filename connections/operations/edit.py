@@ -159,7 +159,7 @@ class _Edit:
             self._write_verification(draft, actor)
         self._write_consent(actor)
         if self.resume:
-            connection.state = State.READY
+            connection.state, connection.state_cause, connection.state_code = State.READY, "", ""
         connection.version += 1
         connection.updated_by = actor
         connection.save()
@@ -190,12 +190,12 @@ class _Edit:
             if connection.state != State.PAUSED and not (
                 draft.verified_at and needs_attention_since(connection, draft.verified_at)
             ):
-                connection.state, connection.state_cause = State.READY, ""
+                connection.state, connection.state_cause, connection.state_code = State.READY, "", ""
         elif self.changed:
             connection.verified_at = connection.verified_by = None
             connection.verification = draft.verification
             if connection.state != State.PAUSED:
-                connection.state, connection.state_cause = State.NOT_VERIFIED, ""
+                connection.state, connection.state_cause, connection.state_code = State.NOT_VERIFIED, "", ""
 
     def _write_consent(self, actor: User) -> None:
         """A new agreement where one is needed, or where a newer wording was agreed to."""

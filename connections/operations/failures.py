@@ -86,8 +86,12 @@ def unexpected(run: Run, error: Exception) -> Failure:
 
 
 def of_portal(run: Run, error: Exception) -> Failure:
-    """What went wrong on this side: the customer data, a stored secret, the connection's own row, or we ourselves."""
+    """What went wrong before or beside the service: the Key Vault, the customer data, a stored secret, the connection's
+    own row, or we ourselves.
+    """
     match error:
+        case ConnectorError():
+            return of_connector(error)
         case customer_data.CustomerDataError():
             return Failure(
                 "customer_data",

@@ -60,7 +60,7 @@ def halt(connection: Connection, actor: User, *, leave_finishing: bool = False) 
     """
     canceled = dependents.interrupt_all(connection, actor, leave_finishing=leave_finishing)
     dependents.hold_all(connection)
-    connection.state, connection.state_cause = State.PAUSED, ""
+    connection.state, connection.state_cause, connection.state_code = State.PAUSED, "", ""
     if not (leave_finishing and dependents.under_way(connection)):
         connection.epoch += 1
     connection.version += 1

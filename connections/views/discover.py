@@ -16,6 +16,7 @@ from connections.connectors import CONNECTORS
 from connections.connectors.base import Connector
 from connections.connectors.planned import PLANNED
 from connections.models import Connection
+from connections.vault_choice import supports
 from connections.views.steps import type_facts
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, role_required
@@ -26,19 +27,21 @@ from connections_portal.web import PortalRequest, role_required
 def discover(request: PortalRequest) -> HttpResponse:
     """Tiles per built type in two groups, found by name and category; the rest as one quiet list."""
     words = request.GET.get("q", "").strip()[:100]
+    of_vault = request.GET.get("key_vault", "") == "1"
     counts = dict(Connection.objects.values_list("type_key").annotate(Count("pk")))
     tiles = [
         _tile(connector, counts.get(connector.key, 0))
         for connector in CONNECTORS
-        if _matches(connector, words)
+        if _matches(connector, words) and (supports(connector) or not of_vault)
     ]
     planned = [
         (_(category), names)
-        for category, all_names in PLANNED
+        for category, all_names in ([] if of_vault else PLANNED)
         if (names := [n for n in all_names if words.casefold() in f"{n} {_(category)}".casefold()])
     ]
     context = {
         "words": words,
+        "of_vault": of_vault,
         "groups": [
             {
                 "title": _("Export connections"),

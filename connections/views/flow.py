@@ -1,5 +1,6 @@
 """What setting up and editing a connection share: the form, its draft, verify, trust, and the page around them."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -11,10 +12,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from connections import consent, host_keys
+from connections import consent
 from connections.connectors.base import Connector
 from connections.forms import SetUpForm
-from connections.models import AccessRequest, Connection, ConnectionDraft, State
+from connections.models import AccessRequest, Connection, ConnectionDraft, State, VaultSecret
+from connections.operations.choose_secret import look_up
 from connections.operations.drafts import (
     could_not_be_reached,
     forget_secrets,
@@ -25,7 +27,8 @@ from connections.operations.drafts import (
     trust_server,
     verify_draft,
 )
-from connections.operations.edit import changes
+from connections.views import vault_secrets
+from connections.views.form_state import agreement_in_force, is_new, needs_verify, pinned_key
 from connections.views.steps import for_operator, shown_steps, type_facts
 from connections_portal.errors import OperationError, Stale
 from connections_portal.web import (
@@ -60,9 +63,12 @@ def answer(
     if form.expired and (saved := saved_from(request.POST.get("draft", ""), actor=request.user)):
         # pressed twice, or left open in a second window
         return go_to(request, reverse("connections:detail", args=[saved]))
-    match request.POST.get("action", ""):
+    action, _colon, key = request.POST.get("action", "").partition(":")
+    match action:
         case "terms":
             return _terms(request, form)
+        case "secrets" | "more" | "versions" | "refresh":
+            return _choose(request, form, action, key)
         case "search":
             return _search(request, form)
         case "verify" | "trust" as action:
@@ -171,9 +177,24 @@ def _search(request: PortalRequest, form: SetUpForm) -> HttpResponse:
     return page_or_fragment(request, "connections/set_up.html", "connections/_set_up.html", context)
 
 
+def _choose(request: PortalRequest, form: SetUpForm, action: str, key: str) -> HttpResponse:
+    """Names or versions of a vault's secrets for the field ``key``, or their list anew (``views.vault_secrets``)."""
+    choice = form.secrets.choices.get(key)
+    if choice is None:
+        raise Http404
+    form.full_clean()
+    chooser = vault_secrets.chooser(request, choice, action, host=form.host)
+    if is_fragment(request):
+        context = {"chooser": chooser, "choice": choice, "params": form.choosing_params, "url": form.url}
+        return render(request, chooser.template, context)
+    keep_what_is_right(request, form)
+    form.errors.clear()
+    return page(request, form, chooser=chooser)
+
+
 def _verify(request: PortalRequest, form: SetUpForm, action: str) -> HttpResponse:
     """Keep what was typed, then verify it, or trust the server and verify to the end."""
-    draft = form.draft
+    draft, started = form.draft, time.monotonic()
     if not form.settings_are_valid:
         keep_what_is_right(request, form)
         _forget_errors_of_save(form)
@@ -181,12 +202,16 @@ def _verify(request: PortalRequest, form: SetUpForm, action: str) -> HttpRespons
     error, status = "", 200
     try:
         draft = keep(request, form)
+        spent = time.monotonic() - started
         if action == "trust" and draft.host_key_seen:
             draft = trust_server(
-                draft=draft, fingerprint=request.POST.get("fingerprint", ""), actor=request.user
+                draft=draft,
+                fingerprint=request.POST.get("fingerprint", ""),
+                actor=request.user,
+                spent=spent,
             )
         else:
-            draft = verify_draft(draft=draft, actor=request.user)
+            draft = verify_draft(draft=draft, actor=request.user, spent=spent)
     except OperationError as refused:
         error, status = refused.message, refused.status
         for key, message in refused.fields.items():
@@ -206,19 +231,30 @@ def _verify(request: PortalRequest, form: SetUpForm, action: str) -> HttpRespons
 
 
 def keep(request: PortalRequest, form: SetUpForm) -> ConnectionDraft:
-    """Write what is typed to the draft; raises Stale, and OperationError at a secret that is missing."""
-    form.draft = _keep(request, form, form.cleaned_settings)
+    """Write what is typed and chosen to the draft.
+
+    Raises Stale, and OperationError at a secret that is missing or that a Key Vault does not let be used.
+    """
+    references = look_up(form.secrets.chosen, host=form.host)
+    form.draft = _keep(request, form, form.cleaned_settings, references)
     require_secrets(form.draft)
     return form.draft
 
 
-def _keep(request: PortalRequest, form: SetUpForm, cleaned: Mapping[str, str]) -> ConnectionDraft:
+def _keep(
+    request: PortalRequest,
+    form: SetUpForm,
+    cleaned: Mapping[str, str],
+    references: Mapping[str, VaultSecret] | None = None,
+) -> ConnectionDraft:
     return keep_draft(
         draft=form.draft,
         type_key=form.connector.key,
         connection=form.connection,
         cleaned=cleaned,
-        secrets=form.typed_secrets,
+        secrets=form.secrets.typed,
+        references=references,
+        dropped=form.secrets.switched,
         form=form.kept_form(),
         actor=request.user,
     )
@@ -228,7 +264,7 @@ def keep_what_is_right(request: PortalRequest, form: SetUpForm) -> None:
     """Keep typed secrets although another field is wrong, as long as the target is right (rule S1)."""
     if form.draft is not None and form.refused_secrets:
         forget_secrets(draft=form.draft, fields=form.refused_secrets)
-    if not form.target or not form.typed_secrets:
+    if not form.target or not form.secrets.typed:
         return
     same = form.draft is not None and form.draft.target_digest == form.target
     before = form.draft.settings if form.draft is not None and same else {}
@@ -265,7 +301,7 @@ def _context(request: PortalRequest, form: SetUpForm) -> dict[str, Any]:
     values = request.POST.dict() if form.is_bound else dict(form.initial)
     wording = consent.wording(connector, connector.consent_target(values))
     agreed = form.agreed_to == wording.hash
-    in_force = _in_force(form, values)
+    in_force = agreement_in_force(form, values)
     steps = shown_steps(connector, tried)
     return {
         "form": form,
@@ -277,50 +313,21 @@ def _context(request: PortalRequest, form: SetUpForm) -> dict[str, Any]:
         "steps": steps,
         "tried": bool(tried),
         "waits": any(step["kind"] == "ask" for step in steps),
-        "pinned": _pinned(form),
+        "pinned": pinned_key(form),
         "verified": verified,
-        "unreached": kept is not None and could_not_be_reached(kept) and _is_new(kept),
+        "unreached": kept is not None and could_not_be_reached(kept) and is_new(kept),
         "operator_text": for_operator(connector, values, tried),
         "wording": wording,
         "in_force": in_force,
         "newer": in_force is not None and in_force.wording_hash != wording.hash,
         "agreed": agreed,
         "unticked": bool(form.agreed_to) and not agreed,
-        "need_verify": not verified and _needs_verify(form),
+        "need_verify": not verified and needs_verify(form),
         "need_agree": in_force is None,
         "url": form.url,
+        "params": form.choosing_params,
         "cancel_url": _back(request, form),
     }
-
-
-def _in_force(form: SetUpForm, values: Mapping[str, str]) -> Any:
-    """The agreement that covers what is typed now, None where a new one is needed."""
-    connection, connector = form.connection, form.connector
-    if connection is None or connection.consent is None:
-        return None
-    named = [connector.consent_target(settings) for settings in (values, connection.settings)]
-    return connection.consent if named[0] == named[1] else None
-
-
-def _is_new(draft: ConnectionDraft) -> bool:
-    """Whether there is anything in the draft that could be saved as not verified."""
-    return draft.connection is None or bool(changes(draft.connection, draft, draft.settings))
-
-
-def _pinned(form: SetUpForm) -> str:
-    """Algorithm and fingerprint of the key that the connection trusts, as long as its target stays."""
-    connection, draft = form.connection, form.draft
-    if connection is None or draft is None or draft.target_digest != connection.target_digest:
-        return ""
-    key = connection.host_key
-    return f"{host_keys.algorithm(key)} {host_keys.fingerprint(key)}" if key else ""
-
-
-def _needs_verify(form: SetUpForm) -> bool:
-    """Whether saving what the form shows now asks for a verification."""
-    if form.connection is None or form.draft is not None:
-        return True
-    return form.is_bound and form.settings_are_valid and form.changes_settings
 
 
 def _back(request: PortalRequest, form: SetUpForm) -> str:
@@ -341,11 +348,15 @@ def page(
     status: int = 200,
     verify_error: str = "",
     stale: str = "",
+    chooser: vault_secrets.Chooser | None = None,
 ) -> HttpResponse:
-    """The form as page or pane. ``stale`` says who changed the connection meanwhile; what they stored is noted."""
+    """The form as page or pane, with the list of a vault's secrets where somebody asked for it.
+
+    ``stale`` says who changed the connection meanwhile; what they stored is noted.
+    """
     if form.expired and form.draft is None:
         verify_error = _("What was kept for this form has expired. Fill in what is missing and verify again.")
-    context = _context(request, form) | {"verify_error": verify_error, "stale": stale}
+    context = _context(request, form) | {"verify_error": verify_error, "stale": stale, "chooser": chooser}
     if stale and form.connection is not None:
         form.note_stored_values()
         context["version"] = form.connection.version

@@ -13,7 +13,8 @@ from django.views.decorators.http import require_safe
 from connections import connectors, delivered
 from connections.connectors.base import Connector, Field
 from connections.connectors.errors import ConnectorError, FileUnusable, RemoteRejected, TryLater
-from connections.operations.drafts import PER_MINUTE, REFUSED_PAUSE, REFUSED_SIGN_INS, VERIFIED_FOR
+from connections.operations.drafts import VERIFIED_FOR
+from connections.operations.limits import PER_MINUTE, REFUSED_PAUSE, REFUSED_SIGN_INS
 from connections.views.steps import type_facts
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, role_required
@@ -30,6 +31,7 @@ def type_help(request: PortalRequest, type_key: str) -> HttpResponse:
         "type": type_facts(connector),
         "provider": _(connector.provider),
         "fields": [_field(field, connector) for field in connector.fields],
+        "vault_fields": [_(field.label) for field in connector.fields if field.secret],
         "export_options": [_field(field, connector) for field in connector.export_options],
         "enrichment_options": [_field(field, connector) for field in connector.enrichment_options],
         "steps": [
@@ -66,6 +68,7 @@ def _field(field: Field, connector: type[Connector]) -> dict[str, Any]:
             for applies, text in (
                 (field.target, _("Part of the target")),
                 (field.secret, _("Secret")),
+                (field.secret, _("Supports Key Vault")),
             )
             if applies
         ],

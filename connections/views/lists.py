@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from connections import connectors, dependents, listing
+from connections import connectors, dependents, listing, vault_expiry
 from connections.models import (
     Access,
     Connection,
@@ -71,7 +71,10 @@ def _list(request: PortalRequest, tab: str) -> HttpResponse:
             "counts": tab_counts(),
             "types": types,
             "type_choices": sorted(((kind["key"], kind["name"]) for kind in types), key=lambda kind: kind[1]),
-            "statuses": [(state.value, state.label) for state in listing.STATES],
+            "statuses": [
+                *((state.value, state.label) for state in listing.STATES),
+                (listing.EXPIRING, _("Secret expires soon")),
+            ],
             "accesses": Access.choices,
             "removed_count": restorable().count(),
         }
@@ -79,7 +82,10 @@ def _list(request: PortalRequest, tab: str) -> HttpResponse:
 
 
 def rows(connections: list[Connection]) -> list[dict[str, Any]]:
-    """Table rows: two queries for who has access, one per kind for what uses them, whatever the number of rows."""
+    """Table rows: two queries for who has access, one for what expires, one per kind for what uses them, whatever the
+    number of rows.
+    """
+    expiring = vault_expiry.expiring(connection.pk for connection in connections)
     access = who_has_access(connections)
     used = uses_of(connections)
     return [
@@ -88,7 +94,9 @@ def rows(connections: list[Connection]) -> list[dict[str, Any]]:
             "type": type_of(connection),
             "target": target_of(connection),
             "status_kind": STATUS_KINDS[State(connection.state)],
-            "status_sub": _(connection.state_cause) if connection.state_cause else "",
+            "status_sub": _(connection.state_cause)
+            if connection.state_cause
+            else (expiring[connection.pk].short if connection.pk in expiring else ""),
             "created_by": connection.created_by,
             "who": access[connection.pk],
             "used": used.get(connection.pk, []),

@@ -7,7 +7,12 @@ from django.utils.translation import gettext as _
 
 from connections.connectors.base import Connector, StepStatus
 
-_KINDS = {StepStatus.DONE: "ok", StepStatus.ASKS: "ask", StepStatus.FAILED: "bad"}
+_KINDS = {
+    StepStatus.DONE: "ok",
+    StepStatus.LIMITED: "warn",
+    StepStatus.ASKS: "ask",
+    StepStatus.FAILED: "bad",
+}
 
 
 def type_facts(connector: type[Connector]) -> dict[str, Any]:
@@ -26,8 +31,15 @@ def type_facts(connector: type[Connector]) -> dict[str, Any]:
 
 def shown_steps(connector: type[Connector], stored: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Every step of the type in order, for ``_steps.html``; ``stored`` is a draft's or connection's verification."""
+    return labelled_steps(connector.steps, stored)
+
+
+def labelled_steps(
+    labels: Sequence[tuple[str, str]], stored: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Each step of ``labels`` (key and text), as it went in ``stored`` or still to come."""
     ran = {step["key"]: step for step in stored}
-    return [_shown(_(label), ran.get(key)) for key, label in connector.steps]
+    return [_shown(_(label), ran.get(key)) for key, label in labels]
 
 
 def for_operator(
@@ -38,7 +50,7 @@ def for_operator(
     ``settings`` are typed or cleaned ones. Empty when nothing failed.
     """
     last = stored[-1] if stored else None
-    if last is None or last["status"] == StepStatus.DONE:
+    if last is None or last["status"] in (StepStatus.DONE, StepStatus.LIMITED):
         return ""
     label = next((_(text) for key, text in connector.steps if key == last["key"]), last["key"])
     answer = " ".join(filter(None, [_(last["cause"]) if last["cause"] else "", last["detail"]]))

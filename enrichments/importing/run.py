@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from django.utils.translation import gettext as _
 
-from connections.connectors.base import FileIdentity, RemoteSource
 from connections.connectors.errors import FileUnusable
+from connections.connectors.files import FileIdentity, RemoteSource
 from connections_portal import customer_data
 from connections_portal.customer_data import CUSTOMER, CUSTOMER_ID, Engine, Identity, Kind, UnknownItem
 from enrichments import tables

@@ -15,8 +15,9 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connections.connectors.base import N_, FileDelivery
+from connections.connectors.base import N_
 from connections.connectors.errors import ConnectorError, TryLater
+from connections.connectors.files import FileDelivery
 from connections_portal.customer_data import CustomerDataError, Engine, Kind
 from connections_portal.models import RunState
 from connections_portal.runs import Lease, LeaseLost

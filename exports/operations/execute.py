@@ -11,8 +11,9 @@ from django.conf import settings
 from django.db import Error
 from django.db.models import F, Q
 
-from connections.connectors.base import N_, Connector, FileDelivery
+from connections.connectors.base import N_, Connector
 from connections.connectors.errors import ConnectorError
+from connections.connectors.files import FileDelivery
 from connections.operations import attempts
 from connections.operations.carrying import carry, connector_of, succeed
 from connections.operations.failures import Failed, of_connector

@@ -17,8 +17,8 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connections.connectors.base import FileDelivery
 from connections.connectors.errors import ConnectorError
+from connections.connectors.files import FileDelivery
 from connections.models import Connection
 from connections.operations import refusals
 from connections.operations.connector import open_connector

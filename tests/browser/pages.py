@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from playwright.sync_api import Page, expect
 
-from tests.browser import acts, enrichment_pages, permission_acts, steps
+from tests.browser import acts, enrichment_pages, permission_acts, steps, vault_pages
 from tests.browser.look import Look
 from tests.browser.running import Portal
 
@@ -243,7 +243,17 @@ SYSTEM = {
     "system-refresh": Look("contributor", "/settings/system/status/{refresh}/"),
 }
 
-PAGES = EMPTY | enrichment_pages.FILLED | SIGNED_OUT | ACCOUNT | SETTINGS | AUDIT | SYSTEM | DATA
+PAGES = (
+    EMPTY
+    | enrichment_pages.FILLED
+    | SIGNED_OUT
+    | ACCOUNT
+    | SETTINGS
+    | vault_pages.PAGES
+    | AUDIT
+    | SYSTEM
+    | DATA
+)
 
 
 def prepare(page: Page, portal: Portal) -> dict[str, str]:

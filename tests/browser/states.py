@@ -39,6 +39,7 @@ from exports.operations.connection import detach_connection
 from exports.operations.edit import Timing, create_export
 from exports.operations.run import enqueue_run
 from tests.browser.enriching import enrichments
+from tests.browser.vault_states import vaults
 from tests.factories import make_connection
 
 LONG = "Bestandskundinnen und Bestandskunden mit Einwilligung, Filialen Süd und Österreich (wöchentlich)"
@@ -60,6 +61,7 @@ def main() -> None:
         made |= requests(ready, admin, contributor)
         made |= enrichments(admin, contributor)
         made |= {"refresh": system_refresh(admin)}
+        made |= vaults(admin)
     print(json.dumps(made | error_pages()))
 
 

@@ -62,7 +62,8 @@ def test_what_kind_of_field_it_is(admin: User, client_of: Clients) -> None:
     assert "Part of the target" in rows["Hostname"]
     assert "Secret" in rows["Password"]
     assert "When Authentication is Username and password" in rows["Password"]
-    assert "Key Vault" not in page
+    assert "Supports Key Vault" in rows["Password"]
+    assert "Supports Key Vault" not in rows["Hostname"]
     assert "Secret" not in rows["Username"]
     assert "At most 64 characters." in rows["Username"]
     assert "Optional" in rows["Passphrase"]

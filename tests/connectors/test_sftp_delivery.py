@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from connections.connectors import sftp_delivery, sftp_server
-from connections.connectors.base import FileDelivery
 from connections.connectors.errors import ConnectorError, NeedsAttention, TryLater
+from connections.connectors.files import FileDelivery
 from tests.connectors.servers import SandboxFactory, Server
 
 MB = 1024 * 1024

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from connections.connectors import sftp_server, sftp_source, sftp_verify
-from connections.connectors.base import FileIdentity, RemoteSource, StepStatus
+from connections.connectors.base import StepStatus
 from connections.connectors.errors import (
     ConnectorError,
     FileUnusable,
@@ -20,6 +20,7 @@ from connections.connectors.errors import (
     NeedsAttention,
     TryLater,
 )
+from connections.connectors.files import FileIdentity, RemoteSource
 from connections.connectors.sftp_custom_import import SftpCustomImport
 from tests.connectors.servers import SandboxFactory, Server, make_key
 

@@ -9,7 +9,7 @@ import pytest
 from pytest_django import Settings
 
 from connections.connectors import file_errors
-from connections.connectors.base import FileIdentity
+from connections.connectors.files import FileIdentity
 from enrichments.importing import Imported, ImportProblem, run_import
 from tests.data import write_customers
 from tests.enrichments.results import run_name

@@ -22,7 +22,7 @@ from pathlib import Path
 import django
 django.setup()
 from django.conf import settings
-from connections.connectors.base import FileIdentity
+from connections.connectors.files import FileIdentity
 from enrichments.importing import run_import
 from tests.enrichments.remote import model
 import json

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connections.connectors.base import RemoteSource
 from connections.connectors.errors import ConnectorError, FileUnusable
+from connections.connectors.files import RemoteSource
 from connections_portal import customer_data
 from connections_portal.customer_data import Kind
 from enrichments.importing import ImportProblem, SourceChanged

@@ -7,6 +7,7 @@ import re
 import select
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,6 +16,10 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+
+from connections_portal import checks, launcher
+from connections_portal.sandbox.key_vault_cloud import TENANT
+from connections_portal.sandbox.key_vault_stock import stocked
 
 LAUNCHER = [sys.executable, "-m", "connections_portal.launcher"]
 START_SECONDS = 90
@@ -89,6 +94,16 @@ class Portal:
         assert found, self.output
         return int(found[1]), found[2]
 
+    def vault_port(self) -> int:
+        """The port of the sandbox's Key Vault, once it is announced."""
+        assert "A sandbox Key Vault is linked, contoso-sandbox:" in self.output
+        return int((self.var_dir / "sandbox" / "vault_port").read_text())
+
+    def linked_vaults(self) -> list[tuple[str, str]]:
+        """Hosts and subscriptions of the vaults that are linked."""
+        with contextlib.closing(sqlite3.connect(self.var_dir / "portal.sqlite3")) as database:
+            return database.execute("SELECT host, subscription_name FROM connections_keyvault").fetchall()
+
     def status_of(self, path: str) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         with contextlib.closing(connection):
@@ -131,11 +146,18 @@ def test_portal_runs_stops_and_starts_again(start: Callable[..., Portal]) -> Non
     assert f"Password  {password}\n" in portal.output
     with socket.create_connection(("127.0.0.1", sandbox_port), timeout=5) as sandbox:
         assert sandbox.recv(4) == b"SSH-"
+    vault_port = portal.vault_port()
+    assert portal.linked_vaults() == [("contoso-sandbox.vault.azure.net", "Contoso sandbox")]
     running = commands_of(portal.var_dir)
     assert "gunicorn" in running
     assert "portal_worker" in running
     assert password not in running, "the password is on a command line, where others can read it"
-    for name in ("secret_key", "connection_secret_keys", "demo_password"):
+    private = ("authority.key", "client_secret")
+    secret = (portal.var_dir / "sandbox/key-vault/client_secret").read_text().strip()
+    assert secret not in running
+    for name in (
+        "secret_key", "connection_secret_keys", "demo_password", *(f"sandbox/key-vault/{p}" for p in private)
+    ):  # fmt: skip
         assert (portal.var_dir / name).stat().st_mode & 0o777 == 0o600
 
     second = start()
@@ -149,6 +171,8 @@ def test_portal_runs_stops_and_starts_again(start: Callable[..., Portal]) -> Non
     again = start(port=portal.port)
     again.read_until("Ctrl-C stops everything.")
     assert again.sandbox() == (sandbox_port, password)
+    assert again.vault_port() == vault_port
+    assert len(again.linked_vaults()) == 1
     assert again.status_of("/sign-in/") == 200
     # Nothing may outlive a parent that is killed and can no longer tell anybody.
     assert again.end(signal.SIGKILL) == -signal.SIGKILL
@@ -204,3 +228,62 @@ def test_management_command_gets_the_same_state(tmp_path: Path) -> None:
         )
         assert done.stdout == f"{tmp_path} [1] True\n", done.stderr
     assert (tmp_path / "secret_key").stat().st_size > 50
+
+
+def environment_of_a_command(var_dir: Path, **more: str) -> str:
+    """Proxy, authority, vaults and identity that a management command on this state has."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DJANGO_")}
+    shown = (
+        "import os; from django.conf import settings as s; "
+        "print(s.OUTGOING_PROXY, s.OUTGOING_CA_FILE, s.KEY_VAULT_HOSTS, os.environ.get('AZURE_TOKEN_CREDENTIALS'))"
+    )
+    done = subprocess.run(
+        [*LAUNCHER, "shell", "--no-imports", "-c", shown],
+        cwd=settings.BASE_DIR,
+        env=environment | {"VAR_DIR": str(var_dir)} | more,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_own_way_out_leaves_the_sandbox_vault_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sandbox").mkdir()
+    (tmp_path / "sandbox" / "vault_port").write_text("2399")
+    authority = tmp_path / "sandbox" / "key-vault" / "authority.pem"
+    vaults = "['contoso-sandbox.vault.azure.net']"
+    assert (
+        environment_of_a_command(tmp_path)
+        == f"http://127.0.0.1:2399 {authority} {vaults} EnvironmentCredential"
+    )
+    own = "http://proxy.contoso.example:3128"
+    assert environment_of_a_command(tmp_path, OUTGOING_PROXY=own) == f"{own}  [] None"
+    identity = "ManagedIdentityCredential"
+    assert environment_of_a_command(tmp_path, AZURE_TOKEN_CREDENTIALS=identity) == f"[] {identity}"
+    monkeypatch.setenv("OUTGOING_PROXY", own)
+    launcher.announce(tmp_path, 8000, 2222, "password", with_vault=not launcher.own_azure())
+    said = capsys.readouterr().out
+    assert "The sandbox Key Vault is left out: OUTGOING_PROXY is set." in said
+    assert "Use Key Vault" not in said
+
+
+def test_names_of_the_sandbox_are_the_same_everywhere() -> None:
+    assert {launcher.VAULT_HOST, f"{launcher.OTHER_VAULT}.vault.azure.net"} == checks.SANDBOX_VAULTS
+    assert launcher.VAULT_TENANT == TENANT
+    cloud = stocked(
+        launcher.VAULT,
+        launcher.OTHER_VAULT,
+        sftp_password="p",
+        sftp_host=launcher.HOST,
+        client_id=launcher.VAULT_CLIENT,
+        client_secret="s",
+    )
+    assert set(cloud.vaults) == checks.SANDBOX_VAULTS
+    secret = cloud.vaults[launcher.VAULT_HOST].find(launcher.VAULT_SECRET)
+    assert secret is not None
+    assert (secret.value, secret.tags) == ("p", {"portal-target": launcher.HOST})

@@ -36,6 +36,7 @@ def worker_environment(settings: Settings, connection_key: bytes) -> dict[str, s
     """What a process needs to be a worker of this portal; its leases are short."""
     return {
         "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.environ["PYTHONPATH"],  # no name of the world is looked up (tests/guard)
         "PORTAL_DEV": "1",
         "PYTHONUNBUFFERED": "1",
         "DATABASE_URL": address(database.settings_dict),
@@ -123,7 +124,8 @@ def forks(environment: dict[str, str], tmp_path: Path) -> Iterator[Forks]:
     with (tmp_path / "forks.log").open("wb") as log:
         parent = subprocess.Popen(
             [sys.executable, str(FORKS), *WORKER],
-            env=environment | {"PYTHONPATH": str(django_settings.BASE_DIR)},
+            env=environment
+            | {"PYTHONPATH": f"{environment['PYTHONPATH']}{os.pathsep}{django_settings.BASE_DIR}"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

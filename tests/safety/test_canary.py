@@ -19,7 +19,8 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from connections.models import Connection
+from connections.models import Connection, KeyVault, VaultNotice
+from connections.operations.vault_checks import look_at
 from connections_portal.models import Trigger, User
 from connections_portal.sandbox.server import Faults, SandboxServer
 from enrichments.models import Enrichment
@@ -28,7 +29,10 @@ from enrichments.operations.execute import execute_run as execute_enrichment
 from enrichments.operations.run import enqueue_run as enqueue_enrichment
 from exports.models import Export, ExportRun
 from exports.operations.execute import execute_run
+from exports.operations.run import enqueue_run
 from tests.enrichments.bringing import model_json
+from tests.key_vault.double import Double, LinkVault
+from tests.key_vault.using import read_from
 from tests.runs.helpers import make_export
 from tests.support.rows import make_the_rest
 from tests.test_access_matrix import MATRIX, address
@@ -36,6 +40,8 @@ from tests.test_access_matrix import MATRIX, address
 SECRET = "c4nary-Secret-9f3b7e"
 ACCOUNT = "canaryaccount"
 FOLDER = "canaryfolder"
+# where it is kept, where it is not typed
+VAULT, VAULT_SECRET = "canary-kv", "canary-secret-name"
 # a value in a file that is brought in
 ROW = "canary-value-4711"
 ENCODED = (SECRET, base64.b64encode(SECRET.encode()).decode().rstrip("="), SECRET.encode().hex())
@@ -52,6 +58,11 @@ KEEPS_THE_PLACE = {
     "exports_exportattempt",
     "enrichments_enrichmentrun",
     "enrichments_enrichmentattempt",
+    # linked vaults
+    "connections_keyvault",
+    "connections_vaultsecret",
+    "connections_vaultname",
+    "connections_vaultnotice",
 }
 
 
@@ -108,6 +119,23 @@ def bring_in(connection: Connection, actor: User, at_server: Path, said: Faults)
     connection.refresh_from_db()
 
 
+def fail_at_the_vault(double: Double, export: Export, actor: User, client: Client, said: list[bytes]) -> None:
+    """*Refresh now*, and then each way in which the vault refuses, one run and one look by a worker each."""
+    vault = double.cloud.vaults[f"{VAULT}.vault.azure.net"]
+    url = reverse("connections:refresh_secret", args=[export.connection.uuid, "password"])  # type: ignore[union-attr]
+    for trouble in (
+        lambda: vault.change(VAULT_SECRET, enabled=False),
+        lambda: vault.put(VAULT_SECRET, f"{SECRET}\n{SECRET}"),
+        vault.forbid,
+    ):
+        trouble()
+        said.append(client.post(url, follow=True).content)
+        run = enqueue_run(export=export, actor=actor, trigger=Trigger.PERSON)
+        assert execute_run(run_id=run.pk, worker="test") == "failed"
+        look_at(vault_id=KeyVault.objects.get().pk)
+    assert VaultNotice.objects.count() >= 2
+
+
 def rows() -> dict[str, str]:
     """Every row of every table as text, by table."""
     found = {}
@@ -157,8 +185,39 @@ def look_into_the_admin(client: Client) -> Iterator[bytes]:
     }  # fmt: skip
 
 
+def move_into_the_vault(double: Double, link: LinkVault, *connections: Connection) -> None:
+    """Let the connections read their password from a vault; what was typed is gone."""
+    host = double.cloud.add_vault(VAULT).host
+    double.cloud.vaults[host].put(VAULT_SECRET, SECRET)
+    vault = link(host=host)
+    for connection in connections:
+        read_from(connection, vault, VAULT_SECRET)
+
+
+def in_no_file(folder: Path) -> None:
+    """The secret is in no file of this test's, nor in the database's."""
+    here = Path(str(database.settings_dict["NAME"])).parent
+    for path in [*here.glob("portal-test-*"), *folder.rglob("*")]:
+        if path.is_file():
+            assert SECRET.encode() not in path.read_bytes(), f"the secret is in {path.name}"
+
+
+def nowhere_else(pages: str, to_support: str, logged: str, port: str) -> None:
+    """Where data goes, and where secrets are kept, is for administrators; support staff know vaults by name."""
+    places = (ACCOUNT, FOLDER, port, "127.0.0.1", VAULT, VAULT_SECRET)
+    others = {"pages for others": pages, "logs": logged}
+    others |= {table: text for table, text in rows().items() if table not in KEEPS_THE_PLACE}
+    for place, text in others.items():
+        for canary in places:
+            assert canary not in text, f"{canary} is in {place}"
+    for canary in (*places[:4], f"{VAULT}.", VAULT_SECRET):
+        assert canary not in to_support, f"{canary} is in pages for support staff"
+
+
+@pytest.mark.parametrize("kept", ["typed", "vault"])
 @pytest.mark.django_db(transaction=True)
 def test_nothing_sings(
+    kept: str,
     admin: User,
     contributor: User,
     viewer: User,
@@ -170,6 +229,8 @@ def test_nothing_sings(
     client_of: Callable[[User | None], Client],
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
+    double: Double,
+    linked_vault: LinkVault,
 ) -> None:
     settings.ENRICHMENTS_DIR = tmp_path / "enrichments"
     caplog.set_level(logging.DEBUG)
@@ -180,6 +241,9 @@ def test_nothing_sings(
         allow_outgoing(box.port)
         connection = set_up(client_of(admin), box.port, to_admin)
         reading = set_up(client_of(admin), box.port, to_admin, type_key="sftp_custom_import")
+        if kept == "vault":
+            settings.KEY_VAULT_HOSTS = [f"{VAULT}.vault.azure.net"]
+            move_into_the_vault(double, linked_vault, connection, reading)
         export = make_export(connection, actor=contributor)
         client_of(contributor).post(reverse("exports:run_now", args=[export.uuid]))
         assert execute_run(run_id=ExportRun.objects.get().pk, worker="test") == "successful"
@@ -188,11 +252,13 @@ def test_nothing_sings(
         box.faults.refuse_sign_in = True
         client_of(contributor).post(reverse("exports:run_now", args=[export.uuid]))
         assert execute_run(run_id=ExportRun.objects.order_by("pk").last().pk, worker="test") == "failed"  # type: ignore[union-attr]
+        if kept == "vault":
+            fail_at_the_vault(double, export, contributor, client_of(admin), to_admin)
 
     make_the_rest(connection, admin, contributor)
     for user in (admin, contributor, viewer, support):
         (to_admin if user is admin else to_others).extend(look_everywhere(client_of(user), export))
-    to_others.extend(look_into_the_admin(client_of(support)))
+    to_support = b"".join(look_into_the_admin(client_of(support)))
 
     printed = "".join(capfd.readouterr())
     logged = caplog.text + printed
@@ -200,7 +266,7 @@ def test_nothing_sings(
     assert ACCOUNT in b"".join(to_admin).decode()
 
     everywhere = {
-        "pages": b"".join(to_admin + to_others).decode(),
+        "pages": b"".join([*to_admin, *to_others, to_support]).decode(),
         "logs": logged,
         "delivered files": delivered.decode("latin-1"),
         "sessions": repr([session.get_decoded() for session in Session.objects.all()]),
@@ -214,16 +280,5 @@ def test_nothing_sings(
     assert ROW in b"".join(look_everywhere(client_of(contributor), export)).decode()
     for place, text in {"pages for viewers": to_the_viewer, "logs": logged, **rows()}.items():
         assert ROW not in text, f"a row is in {place}"
-    for path in [
-        *Path(str(database.settings_dict["NAME"])).parent.glob("portal-test-*"),
-        *tmp_path.rglob("*"),
-    ]:
-        if path.is_file():
-            assert SECRET.encode() not in path.read_bytes(), f"the secret is in {path.name}"
-
-    places = (ACCOUNT, FOLDER, f":{box.port}", "127.0.0.1")
-    others = {"pages for others": b"".join(to_others).decode(), "logs": logged}
-    others |= {table: text for table, text in rows().items() if table not in KEEPS_THE_PLACE}
-    for place, text in others.items():
-        for canary in places:
-            assert canary not in text, f"{canary} is in {place}"
+    in_no_file(tmp_path)
+    nowhere_else(b"".join(to_others).decode(), to_support.decode(), logged, f":{box.port}")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 TABLE = (HERE.parents[1] / "docs" / "safety.md").read_text(encoding="utf-8")
-# S8 comes with Key Vault, S29 and S32 with operation.
-NOT_BUILT = {8, 29, 32}
+# It comes with operation.
+NOT_BUILT = {29}
 
 
 def listed() -> dict[int, set[str]]:

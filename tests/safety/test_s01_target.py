@@ -8,6 +8,8 @@ from connections.operations.drafts import keep_draft, verify_draft
 from connections_portal.errors import OperationError
 from connections_portal.models import AuditEntry, User
 from tests.factories import SETTINGS, make_connection, make_draft
+from tests.key_vault.double import Double, LinkVault
+from tests.key_vault.using import NAME, read_from
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -22,6 +24,28 @@ def test_a_secret_is_refused_for_another_target(admin: User) -> None:
         with secret_store.resolve(connection, purpose="run", actor=None):
             pytest.fail("the value was handed out")
     assert not AuditEntry.objects.filter(action="secret.used").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reference_is_refused_for_another_target_before_the_vault_is_asked(
+    admin: User, double: Double, linked_vault: LinkVault
+) -> None:
+    double.vault.put(NAME, "a-value-of-the-vault")
+    connection = make_connection(actor=admin)
+    read_from(connection, linked_vault())
+    with secret_store.resolve(connection, purpose="run", actor=None):
+        pass
+    double.cloud.seen.clear()
+    Connection.objects.filter(pk=connection.pk).update(
+        settings={**connection.settings, "hostname": "elsewhere.example.com"}
+    )
+    connection.refresh_from_db()
+    with pytest.raises(sealed.TargetChanged):
+        with secret_store.resolve(connection, purpose="run", actor=None):
+            pytest.fail("the value was handed out")
+    # not even what is in memory
+    assert double.cloud.requests(host=double.vault.host) == []
+    assert AuditEntry.objects.filter(action="secret.used", object_uuid=connection.uuid).count() == 1
 
 
 def test_a_changed_target_asks_for_the_secret_again(admin: User) -> None:

@@ -10,6 +10,8 @@ from connections.sharing import set_grants
 from connections_portal import runs
 from connections_portal.models import RunState
 from connections_portal.ticking import tick
+from tests.key_vault.double import Double, LinkVault
+from tests.key_vault.using import NAME, read_from, reads
 from tests.runs.helpers import (
     EVENTS,
     Delivery,
@@ -90,3 +92,18 @@ def test_another_access_leaves_a_run_alone(delivery: Delivery) -> None:
     before = Connection.objects.get(pk=delivery.connection.pk).epoch
     set_grants(delivery.connection, Access.CONTRIBUTORS, [], [])
     assert Connection.objects.get(pk=delivery.connection.pk).epoch == before
+
+
+def test_what_is_in_memory_of_a_vault_is_not_used_under_another_epoch(
+    delivery: Delivery, double: Double, linked_vault: LinkVault
+) -> None:
+    double.vault.put(NAME, delivery.server.password)
+    read_from(delivery.connection, linked_vault())
+    export = delivery.export()
+    for expected in (1, 1):
+        assert carry(start(export)) == "successful"
+        assert len(reads(double)) == expected
+    grow_epoch(delivery)
+    export.refresh_from_db()
+    assert carry(start(export)) == "successful"
+    assert len(reads(double)) == 2

@@ -15,8 +15,9 @@ from connections.connectors import network_errors, sftp_verify
 from connections.connectors.base import StepStatus
 from connections.connectors.sftp import Sftp
 from connections.models import ConnectionDraft
-from connections.operations import drafts
-from connections.operations.drafts import TooMany, verify_draft
+from connections.operations import limits
+from connections.operations.drafts import verify_draft
+from connections.operations.limits import TooMany
 from connections_portal.models import AuditEntry, User
 from connections_portal.roles import Role
 from connections_portal.sandbox import SandboxServer
@@ -102,7 +103,7 @@ def test_five_refused_sign_ins_pause_the_account_for_everybody(
     assert box.seen.passwords == 5
     other_account = draft_for(server, somebody_else, username="another")
     assert verify_draft(draft=other_account, actor=somebody_else).verification[-1]["key"] == "sign_in"
-    later = timezone.now() + drafts.REFUSED_PAUSE + MINUTE
+    later = timezone.now() + limits.REFUSED_PAUSE + MINUTE
     assert verify_draft(draft=right, actor=somebody_else, now=later).verified_at
 
 
@@ -124,24 +125,24 @@ def test_two_at_a_time(
         waiting = pool.submit(verify)
         try:
             assert box.holding.wait(20)
-            second_place = drafts._slots.acquire(blocking=False)
+            second_place = limits._slots.acquire(blocking=False)
             assert second_place
-            assert not drafts._slots.acquire(blocking=False)
+            assert not limits._slots.acquire(blocking=False)
             page = SetUp(client_of(admin), htmx=True).fill(server)
             before = AuditEntry.objects.count()
             assert page.verify().status_code == 429
             assert verify_error(page.page).startswith("Two other verifications are running.")
             assert AuditEntry.objects.count() == before
             # what was typed is kept, and works as soon as there is a place
-            drafts._slots.release()
+            limits._slots.release()
             assert page.verify().status_code == 200
             assert "Trust this server" in page.page
         finally:
             box.release()
         assert waiting.result(20).verified_at
     # every place was given back, also by those that failed
-    assert all(drafts._slots.acquire(blocking=False) for _place in range(2))
-    drafts._slots.release(2)
+    assert all(limits._slots.acquire(blocking=False) for _place in range(2))
+    limits._slots.release(2)
 
 
 class SlowNames:

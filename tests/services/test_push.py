@@ -124,7 +124,7 @@ def test_refused_records_are_kept_by_cause_downloaded_and_sent_again_alone(
     assert "bad mail" in page
     assert "=no mail" in page
     answer = client.post(reverse("exports:rejected", args=[export.uuid, run.uuid]))
-    assert b"".join(answer.streaming_content).decode().splitlines()[1:] == ["c4,rich,bad_mail,'=no mail"]
+    assert b"".join(answer).decode().splitlines()[1:] == ["c4,rich,bad_mail,'=no mail"]
     client.post(reverse("exports:retry_rejected", args=[export.uuid, run.uuid]))
     again = export.runs.get(retries=run)
     assert carry(again) == RunState.SUCCESSFUL

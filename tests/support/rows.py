@@ -14,6 +14,8 @@ from connections.models import (
     ConnectionGroupObjectPermission,
     ConnectionUserObjectPermission,
     RemovedConnection,
+    VaultNotice,
+    VaultState,
 )
 from connections_portal.models import LEASED_STATES, Attempt, Refresh, RefreshStage, RunState, Trigger, User
 from connections_portal.names import name_key
@@ -22,6 +24,7 @@ from enrichments.operations.run import enqueue_run as enqueue_enrichment
 from exports.models import ExportAttempt, ExportRun
 from exports.operations.run import enqueue_run
 from tests.factories import make_connection
+from tests.key_vault.health_data import make_vault
 from tests.runs.helpers import make_export
 
 
@@ -58,6 +61,14 @@ def make_the_rest(connection: Connection, admin: User, contributor: User) -> Enr
         created_at=now,
         removed_by_label="Lena",
         keep_until=now + dt.timedelta(days=30),
+    )
+    vault = make_vault()
+    VaultNotice.objects.create(
+        kind=VaultNotice.Kind.VAULT,
+        vault_uuid=vault.uuid,
+        vault_name=vault.name,
+        before=VaultState.WORKING,
+        after=VaultState.UNREACHABLE,
     )
     AccessRequest.objects.create(type_key="sftp", person=contributor, reason="For the spring campaign")
     return run

@@ -8,9 +8,14 @@ from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.text import slugify
 
+from connections import consent, vault_clients
+from connections.connectors.errors import ConnectorError
+from connections.models import Consent, KeyVault, VaultIdentity, VaultScope
+from connections.operations.link_vault import VaultLink, link_vault
 from connections_portal import roles
 from connections_portal.customer_data import write_sample_data
 from connections_portal.customer_data.sample_import import FOLDER, write_sample_import
+from connections_portal.errors import OperationError
 from connections_portal.models import User
 from connections_portal.roles import Role
 
@@ -38,6 +43,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--sandbox-files", type=Path, metavar="FOLDER", help="lay a file to bring in there, too"
         )
+        parser.add_argument("--sandbox-vault", metavar="HOST", help="link this Key Vault, once")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write people, groups and sample data; refused outside ``make run``, where such people have no place."""
@@ -58,6 +64,29 @@ class Command(BaseCommand):
         write_sample_data()
         if options["sandbox_files"]:
             write_sample_import(options["sandbox_files"] / FOLDER)
+        if options["sandbox_vault"]:
+            self._link(options["sandbox_vault"])
+
+    def _link(self, host: str) -> None:
+        """Link the sandbox's Key Vault as the administrator would; one that was unlinked stays so."""
+        if KeyVault.objects.filter(host=host).exists() or Consent.objects.filter(target_label=host).exists():
+            return
+        shown = consent.vault_wording(host)
+        actor = User.objects.get(username=PEOPLE[0][0])
+        try:
+            listed = next((vault for vault in vault_clients.directory() if vault.host == host), None)
+            link = VaultLink(
+                host=host,
+                identity=VaultIdentity.PORTAL,
+                scope=VaultScope.ALL,
+                subscription_id=listed.subscription_id if listed else "",
+                subscription_name=listed.subscription_name if listed else "",
+                resource_group=listed.resource_group if listed else "",
+                region=listed.region if listed else "",
+            )
+            link_vault(link=link, agreed=True, wording_hash=shown.hash, actor=actor)
+        except (OperationError, ConnectorError) as error:
+            self.stderr.write(f"The sandbox Key Vault is not linked: {error}")
 
     def _username(self, first: str, last: str) -> str:
         """*b.okafor*, in plain letters."""
