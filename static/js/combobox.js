@@ -159,6 +159,7 @@
     prepare(document);
     if (event.detail.target?.matches("[data-versions]")) find(":checked", event.detail.target)?.focus(); // the button has gone
     const box = boxOf(event.detail.elt);
+    if (box && isOpen(box)) foundOf(box).scrollIntoView({ block: "nearest" });
     if (!box || box.dataset.from === undefined) return;
     point(box, options(box)[Number(box.dataset.from)] || null); // the first one that More has brought
     delete box.dataset.from;

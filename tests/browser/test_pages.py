@@ -19,6 +19,7 @@ NO_PAGE = {
     "audit_download": "a file",
     "enrichments:create": "leads on to the only type",
     "enrichments:run_status": "the moving part of a run's page; without htmx that page",
+    "key_vault:names": "how a list stands that opens in the form of a connection",
     "exports:run_status": "the moving part of a run's page; without htmx that page",
 }
 # What hides a control from everybody: it is in the window's width and not cut off by what is around it.

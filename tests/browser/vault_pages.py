@@ -1,5 +1,7 @@
 """The pages of Settings > Key Vault in every kind of state, as ``tests.browser.pages`` lists them."""
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from tests.browser import acts
@@ -7,6 +9,7 @@ from tests.browser.look import Act, Look
 from tests.browser.running import Portal
 
 VAULTS = "/settings/key-vault/"
+CONNECTIONS = "/settings/connections/"
 
 
 def menu(page: Page, portal: Portal) -> None:
@@ -81,7 +84,48 @@ def narrowing(page: Page, portal: Portal) -> None:
     expect(page.get_by_role("button", name="Save all the same")).to_be_visible()
 
 
+def use_key_vault(page: Page, portal: Portal) -> None:
+    """Switch it on for the password and choose the sandbox's vault among those that are linked."""
+    page.get_by_role("switch", name=re.compile("Password$")).check()
+    page.locator("#id_password-vault").select_option(label="contoso-sandbox")
+
+
+def names_to_choose(page: Page, portal: Portal) -> None:
+    """The list of names for what is typed."""
+    use_key_vault(page, portal)
+    page.locator("#id_password-name").fill("password")
+    expect(page.locator("#password-list [role=option]").first).to_be_visible()
+    expect(page.locator("main [aria-busy=true]")).to_have_count(0)
+
+
+def names_in_pane(page: Page, portal: Portal) -> None:
+    """The same in the pane."""
+    acts.set_up_pane(page, portal)
+    names_to_choose(page, portal)
+
+
+def versions_to_choose(page: Page, portal: Portal) -> None:
+    """The versions of the secret that the connection reads."""
+    page.get_by_role("button", name=re.compile("^Choose a version.*Password$")).click()
+    expect(page.get_by_role("radio", name="Always the latest")).to_be_visible()
+
+
+def name_refused(page: Page, portal: Portal) -> None:
+    """A name with a path in it."""
+    use_key_vault(page, portal)
+    page.locator("#id_password-name").fill("../another")
+    page.get_by_role("button", name="Verify", exact=True).click()
+    expect(page.locator("#form-errors")).to_be_visible()
+    page.evaluate("window.scrollTo(0, 0)")
+
+
 PAGES = {
+    "set-up-key-vault": Look("admin", f"{CONNECTIONS}new/sftp/", names_to_choose),
+    "set-up-key-vault-pane": Look("admin", CONNECTIONS, names_in_pane, over=True),
+    "set-up-key-vault-errors": Look("admin", f"{CONNECTIONS}new/sftp/", name_refused),
+    "edit-key-vault": Look("admin", CONNECTIONS + "{vault_connection}/edit/"),
+    "edit-key-vault-versions": Look("admin", CONNECTIONS + "{vault_connection}/edit/", versions_to_choose),
+    "discover-key-vault": Look("admin", f"{CONNECTIONS}?key_vault=1"),
     "key-vault": Look("admin", VAULTS),
     "key-vault-menu": Look("admin", VAULTS, menu, over=True),
     "key-vault-link": Look("admin", f"{VAULTS}link/", lists),

@@ -19,7 +19,7 @@ def vaults(admin: User) -> dict[str, Any]:
         names, ("Newsletter from the vault", "Loyalty programme from the vault"), strict=True
     ):
         secret, _made = working.referenced.get_or_create(name=name, pinned="")
-        connect(secret, actor=admin, name=title)
+        reading = connect(secret, actor=admin, name=title)
     gone = make_vault(
         "fabrikam-campaigns.vault.azure.net",
         state=VaultState.UNREACHABLE,
@@ -53,4 +53,8 @@ def vaults(admin: User) -> dict[str, Any]:
         expires_at=now + dt.timedelta(days=6),
         connections=["Newsletter from the vault"],
     )
-    return {"vault": str(working.uuid), "vault_gone": str(gone.uuid)}
+    return {
+        "vault": str(working.uuid),
+        "vault_gone": str(gone.uuid),
+        "vault_connection": str(reading.uuid),
+    }
