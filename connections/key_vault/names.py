@@ -93,6 +93,11 @@ def allows(scope: str, scope_value: str, facts: SecretFacts) -> bool:
     return False
 
 
+def rules_out(scope: str, scope_value: str, name: str) -> bool:
+    """Whether the name alone says that a link with this scope does not let the secret be used; a tag is not in it."""
+    return scope != "tag" and not allows(scope, scope_value, SecretFacts(name=name))
+
+
 def target_tag(facts: SecretFacts) -> str:
     """What the tag ``portal-target`` says, empty where there is none; its case does not matter."""
     return _tag(facts, TARGET_TAG) or ""

@@ -26,16 +26,19 @@ def verify(
     vault: AzureVault,
     identity: Identity,
     *,
-    allowed: Callable[[SecretFacts], bool],
+    scope: str,
+    scope_value: str,
     secret_name: str = "",
+    reading: Callable[[str], None],
 ) -> Iterator[Step]:
     """The steps of ``base.STEPS`` in order, at most 10 seconds in all; ends after the first that failed.
 
-    Reads the secret ``secret_name``, or else the first of the vault's first page that may be used (``allowed``) and can
-    be; its value is dropped at once. LIMITED is a step that works with a restriction: names cannot be listed, or there
-    is no secret to read. Never raises ConnectorError.
+    Reads the secret ``secret_name``, or else the first of the vault's first page that ``scope`` (as in
+    ``names.allows``) lets be used and that can be; ``reading`` is told its name before, its value is dropped at once.
+    LIMITED is a step that works with a restriction: names cannot be listed, or there is no secret to read. By a tag
+    nothing can be used that is not listed. Never raises ConnectorError.
     """
-    trial = _Trial(vault, identity, allowed, secret_name)
+    trial = _Trial(vault, identity, scope, scope_value, secret_name, reading)
     for key, _label in STEPS:
         step = trial.run(key, getattr(trial, key))
         yield step
@@ -53,10 +56,17 @@ class _Trial:
     """One verification; every step has a method of its name. Nobody signs in before the vault's tenant was compared."""
 
     def __init__(
-        self, vault: AzureVault, identity: Identity, allowed: Callable[[SecretFacts], bool], secret_name: str
+        self,
+        vault: AzureVault,
+        identity: Identity,
+        scope: str,
+        scope_value: str,
+        secret_name: str,
+        reading: Callable[[str], None],
     ) -> None:
         self._vault, self._identity = vault, identity
-        self._allowed, self._secret_name = allowed, secret_name
+        self._scope, self._scope_value = scope, scope_value
+        self._secret_name, self._reading = secret_name, reading
         self._tenant = ""
         self._page: tuple[SecretFacts, ...] = ()
         self._end = time.monotonic() + ALL_SECONDS
@@ -104,7 +114,7 @@ class _Trial:
         try:
             self._page = self._vault.names().items
         except ConnectorError as error:
-            if error.code != "vault_forbidden":
+            if error.code != "vault_forbidden" or self._scope == "tag":
                 raise
             return "", _CANNOT_LIST, _CANNOT_LIST_REMEDY
         return "", "", ""
@@ -114,9 +124,12 @@ class _Trial:
         name = self._secret_name or self._first()
         if not name:
             return "", _NOTHING_TO_READ, _NOTHING_REMEDY
+        if names.rules_out(self._scope, self._scope_value, name):
+            raise errors.problem("vault_not_allowed", name)
         known = self._known(name)
         if known is not None:
             self._check(known)
+        self._reading(name)
         _value, facts = self._vault.read(name)
         self._check(facts)
         return facts.name, "", ""
@@ -139,6 +152,9 @@ class _Trial:
             if error.code == "vault_forbidden":
                 return None
             raise
+
+    def _allowed(self, facts: SecretFacts) -> bool:
+        return names.allows(self._scope, self._scope_value, facts)
 
     def _first(self) -> str:
         now = datetime.now(UTC)

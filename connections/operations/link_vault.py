@@ -2,7 +2,7 @@
 
 import datetime as dt
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from connections import consent, sealed, vault_clients
 from connections.connectors.base import Step, StepStatus
 from connections.connectors.errors import ConnectorError
-from connections.key_vault import names, transport
-from connections.key_vault.base import STEPS, SecretFacts
+from connections.key_vault import transport
+from connections.key_vault.base import STEPS
 from connections.key_vault.verify import ALL_SECONDS, passed, verify
 from connections.models import ConnectionSecret, KeyVault, VaultIdentity, VaultState
 from connections.operations import limits
@@ -53,10 +53,6 @@ class VaultLink:
         """What the credential is given for: this vault, by this principal."""
         return sealed.digest(["key_vault", self.host, self.tenant_id, self.client_id, self.identity])
 
-    def allows(self, facts: SecretFacts) -> bool:
-        """Whether the scope lets the secret be used."""
-        return names.allows(self.scope, self.scope_value, facts)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
@@ -93,7 +89,8 @@ def verify_link(
             actor=actor, target=vault, label=label, host=host, account=account, now=now or timezone.now(),
         )  # fmt: skip
         started = time.monotonic()
-        ran = list(_steps(link, vault))
+        read: list[str] = []
+        ran = list(_steps(link, vault, read.append))
         steps = [stored_step(step) for step in ran]
     is_passed = passed(ran)
     last = steps[-1] if steps else {"key": "", "code": ""}
@@ -107,14 +104,15 @@ def verify_link(
         code=last["code"],
         host=host,
         account=account,
+        secret="".join(read),
         milliseconds=round((time.monotonic() - started) * 1000),
     )
     can_list = any(step["key"] == "list" and step["status"] == StepStatus.DONE for step in steps)
     return Verification(steps=steps, passed=is_passed, can_list=can_list)
 
 
-def _steps(link: VaultLink, vault: KeyVault | None) -> Iterator[Step]:
-    """The steps; what keeps a client from being made at all fails the first one."""
+def _steps(link: VaultLink, vault: KeyVault | None, reading: Callable[[str], None]) -> Iterator[Step]:
+    """The steps; what keeps a client from being made at all fails the first one. ``reading`` is told what is read."""
     try:
         if vault is not None and keeps_credential(vault, link):
             client = vault_clients.client_of(vault, patient=False)
@@ -128,7 +126,14 @@ def _steps(link: VaultLink, vault: KeyVault | None) -> Iterator[Step]:
             cause=error.cause, remedy=error.remedy, detail=error.detail,
         )  # fmt: skip
         return
-    yield from verify(client, client.identity, allowed=link.allows, secret_name=link.secret_name)
+    yield from verify(
+        client,
+        client.identity,
+        scope=link.scope,
+        scope_value=link.scope_value,
+        secret_name=link.secret_name,
+        reading=reading,
+    )
 
 
 def keeps_credential(vault: KeyVault, link: VaultLink) -> bool:

@@ -73,6 +73,7 @@ def test_what_a_link_stores(double: Double, admin: User) -> None:
     assert "https://privacy.microsoft.com/privacystatement" in given.wording
     entry = AuditEntry.objects.get(action="vault.linked")
     assert (entry.actor_id, entry.object_uuid, entry.details["vault"]) == (admin.pk, vault.uuid, vault.host)
+    assert AuditEntry.objects.get(action="vault.verified").details["secret"] == "portal-sftp"
     assert "a-value-of-the-vault" not in all_audit()
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from connections.connectors.base import StepStatus
 from connections.gateway import OutgoingGateway
-from connections.key_vault import names
 from connections.key_vault import verify as module
 from connections.key_vault.base import STEPS
 from connections.key_vault.client import AzureVault
@@ -19,7 +18,13 @@ DONE, LIMITED, FAILED = StepStatus.DONE, StepStatus.LIMITED, StepStatus.FAILED
 
 
 @pytest.fixture
-def steps(double):
+def read():
+    """The names of the secrets that were read."""
+    return []
+
+
+@pytest.fixture
+def steps(double, read):
     """A function that verifies the double's vault with these settings."""
 
     def run(*, secret_name="", scope="all", scope_value="", host="", **what):
@@ -28,8 +33,8 @@ def steps(double):
             principal(double, **what), outgoing, what.get("tenant_id", double.portal.tenant_id)
         )
         vault = AzureVault(host or double.vault.host, identity, outgoing, patient=False)
-        allowed = lambda facts: names.allows(scope, scope_value, facts)  # noqa: E731
-        return list(verify(vault, identity, allowed=allowed, secret_name=secret_name))
+        how = {"scope": scope, "scope_value": scope_value, "secret_name": secret_name}
+        return list(verify(vault, identity, **how, reading=read.append))
 
     return run
 
@@ -71,24 +76,34 @@ def test_there_is_nothing_to_read(double, steps):
     assert double.cloud.requests(path="/secrets/") == []
 
 
-def test_names_cannot_be_listed_but_a_typed_one_can_be_read(double, steps):
+def test_names_cannot_be_listed_but_a_typed_one_can_be_read(double, steps, read):
     double.vault.put("crm", "value")
     double.vault.forbid("list")
     ran = steps(secret_name="crm")
     assert statuses(ran) == [DONE, DONE, LIMITED, DONE]
     assert passed(ran)
     assert "type the name" in ran[2].cause
+    assert read == ["crm"]
     assert statuses(steps()) == [DONE, DONE, LIMITED, LIMITED]
 
 
-def test_a_typed_name_that_may_not_be_used_is_not_even_read(double, steps):
+@pytest.mark.parametrize("may_list", [True, False])
+@pytest.mark.parametrize("scope", [("prefix", "portal-"), ("tag", "used-by=portal")])
+def test_a_typed_name_that_may_not_be_used_is_not_even_read(double, steps, read, scope, may_list):
     double.vault.put("other", "value")
     for number in range(40):
         double.vault.put(f"a-{number:02d}", "value")
-    ran = steps(scope="prefix", scope_value="portal-", secret_name="other")
-    assert (ran[3].status, ran[3].code) == (FAILED, "vault_not_allowed")
+    if not may_list:
+        double.vault.forbid("list")
+    ran = steps(scope=scope[0], scope_value=scope[1], secret_name="other")
+    # without the right to list nothing can be told by a tag, so that such a link would be of no use
+    by_tag_unseen = scope[0] == "tag" and not may_list
+    code = "vault_forbidden" if by_tag_unseen else "vault_not_allowed"
+    assert (ran[-1].key, ran[-1].status, ran[-1].code) == ("list" if by_tag_unseen else "read", FAILED, code)
     assert not passed(ran)
-    assert [seen.path for seen in double.cloud.requests(path="/secrets/")] == ["/secrets/other/versions"]
+    asked = [seen.path for seen in double.cloud.requests(path="/secrets/")]
+    assert asked == (["/secrets/other/versions"] if scope[0] == "tag" and may_list else [])
+    assert read == []
 
 
 def test_a_typed_name_that_is_not_there(steps):
