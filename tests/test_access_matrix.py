@@ -143,10 +143,15 @@ MATRIX: dict[str, tuple[str, str]] = {
     "exports:run": ("302 403 200 200 200 403 200", "302 - - - - - -"),
     "exports:run_status": ("302 403 200 200 200 403 200", "302 - - - - - -"),
     "exports:cancel": ("302 - - - - - -", "302 403 403 303 403 403 303"),
+    "exports:rejected": ("302 - - - - - -", "302 403 403 200 403 403 200"),
+    "exports:retry_rejected": ("302 - - - - - -", "302 403 403 303 403 403 303"),
 }
 
 # Addresses of Permissions that are about one person.
 OF_A_PERSON = ("edit", "password", "deactivate", "activate", "remove", "access")
+
+# Addresses that are about one run of an export.
+RUNS = {"exports:run", "exports:run_status", "exports:cancel", "exports:rejected", "exports:retry_rejected"}
 
 # Addresses of exports that are about no single one.
 EXPORT_LISTS = {
@@ -250,7 +255,7 @@ def address(name: str, export: Export) -> str:
     if name in {"requests:withdraw", "connections:grant", "connections:decline"}:
         asked, _made = AccessRequest.objects.get_or_create(person=export.responsible, type_key="sftp")
         return reverse(name, args=[asked.uuid])
-    if name in {"exports:run", "exports:run_status", "exports:cancel"}:
+    if name in RUNS:
         assert run is not None
         return reverse(name, args=[export.uuid, run.uuid])
     if name.startswith("exports:") and name not in EXPORT_LISTS:
