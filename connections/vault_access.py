@@ -134,6 +134,8 @@ class Reading:
                 secret.generation, secret.vault.pk, secret.vault.version,
             )  # fmt: skip
         kept_value = cache.get(key) if key is not None and not fresh else None
+        if kept_value is not None and kept_value[1] != secret.version:
+            kept_value = None  # another process, or a check, has seen another version since
         return _One(row, secret, secret.vault, key, kept_value)
 
     def __bool__(self) -> bool:
@@ -169,15 +171,29 @@ class Reading:
         ConnectorError, and what the database raises when a reading cannot be recorded: no record, no value (rule S5).
         """
         values: dict[str, str] = {}
+        cleaned: dict[str, str] = {}
+        problem: ConnectorError | None = None
         for one in self._all:
             if one.kept is not None:
                 values[one.row.field] = one.kept[0]
-            else:
+                continue
+            try:
                 with _told_of(one), self._in_time():
-                    found = self._client(one).read(one.secret.name, one.secret.pinned)
-                values[one.row.field], one.facts = found
+                    values[one.row.field], one.facts = self._client(one).read(
+                        one.secret.name, one.secret.pinned
+                    )
+            except ConnectorError as error:
+                problem = error
+                break
         with redaction.in_use(values.values()):
-            cleaned = {one.row.field: self._judged(one, {**stored, **values}, record) for one in self._all}
+            # every reading is recorded, also where the values are not handed out because of another one
+            for one in [one for one in self._all if one.row.field in values]:
+                try:
+                    cleaned[one.row.field] = self._judged(one, {**stored, **values}, record, problem)
+                except ConnectorError as error:
+                    problem = error
+            if problem is not None:
+                raise problem
             for one in self._all:
                 if one.facts is not None:
                     _watch[0].was_read(one.secret, one.facts)
@@ -185,14 +201,24 @@ class Reading:
                         cache.put(one.key, values[one.row.field], one.facts.version)
         return cleaned
 
-    def _judged(self, one: _One, values: Mapping[str, str], record: Callable[..., object]) -> str:
-        """The value as the connector takes it, once the vault's answer was looked at and the reading recorded."""
-        problem, value = None, ""
+    def _judged(
+        self,
+        one: _One,
+        values: Mapping[str, str],
+        record: Callable[..., object],
+        problem: ConnectorError | None,
+    ) -> str:
+        """The value as the connector takes it, once the vault's answer was looked at and the reading recorded.
+
+        Raises ``problem`` after that, or what is wrong with this one.
+        """
+        value = ""
         try:
-            with _told_of(one):
-                if one.facts is not None:
-                    self._judge(one, one.facts)
-                value = self._clean(one, values)
+            if problem is None:
+                with _told_of(one):
+                    if one.facts is not None:
+                        self._judge(one, one.facts)
+                    value = self._clean(one, values)
         except ConnectorError as error:
             problem = error
         if one.facts is not None:
@@ -274,7 +300,8 @@ class Reading:
             still = VaultSecret.objects.select_for_update(of=("self",)).filter(pk=one.secret.pk).exists()
             if still and problem is None:
                 _watch[0].is_used(one.secret, owner=self._owner, actor=self._actor)
-            _keep_facts(one.secret, facts, read=True)
+            _store_facts(one.secret, facts, read=True)
+        _note_contact(one.secret)  # not in there: who unlinks locks the vault before its secrets
         if not still and problem is None:
             raise errors.problem("vault_unlinked")
 
@@ -296,8 +323,13 @@ def _host_of(owner: Connection | ConnectionDraft) -> str:
     return connector.target(owner.settings).get("host", "")
 
 
-def _keep_facts(secret: VaultSecret, facts: SecretFacts, *, read: bool = False) -> None:
-    """Store what the vault said of the secret, and that it answered (at most once a minute)."""
+def _keep_facts(secret: VaultSecret, facts: SecretFacts) -> None:
+    """Store what the vault said of the secret, and that it answered."""
+    _store_facts(secret, facts)
+    _note_contact(secret)
+
+
+def _store_facts(secret: VaultSecret, facts: SecretFacts, *, read: bool = False) -> None:
     now = timezone.now()
     known = {
         "version": facts.version[:32],
@@ -309,6 +341,11 @@ def _keep_facts(secret: VaultSecret, facts: SecretFacts, *, read: bool = False) 
     VaultSecret.objects.filter(pk=secret.pk).update(**known, **({"read_at": now} if read else {}))
     for column, value in known.items():
         setattr(secret, column, value)
+
+
+def _note_contact(secret: VaultSecret) -> None:
+    """That the vault answered, at most once a minute."""
+    now = timezone.now()
     KeyVault.objects.filter(
         Q(last_contact_at=None) | Q(last_contact_at__lt=now - CONTACT_EVERY), pk=secret.vault_id
     ).update(last_contact_at=now)

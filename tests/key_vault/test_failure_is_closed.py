@@ -1,20 +1,25 @@
 """Whatever is wrong at the vault, nothing else is tried: no other value, nothing sent, a cause that says who acts."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from connections import secret_store
+from connections.connectors.errors import NeedsAttention
 from connections.models import ConnectionSecret, KeyVault, State, VaultSecret, VaultSecretState, VaultState
 from connections.operations.drafts import verify_draft
 from connections.vault_cache import cache
 from connections_portal.models import AuditEntry, RunState, User, WhoActs
-from connections_portal.sandbox.key_vault_cloud import FIREWALL, POLICY
+from connections_portal.sandbox.key_vault_cloud import FIREWALL, POLICY, Seen
 from exports.models import Export, ExportRun
+from tests.connectors.servers import make_key
 from tests.enrichments.bringing import Bringing
 from tests.enrichments.bringing import carry as carry_import
-from tests.factories import make_draft
+from tests.factories import SETTINGS, make_connection, make_draft
 from tests.key_vault.double import Double, LinkVault
 from tests.key_vault.using import NAME, read_from, reads, told
 from tests.runs.helpers import Delivery, carry, carry_again, start
@@ -146,6 +151,49 @@ def test_a_value_that_was_read_and_is_not_handed_out_is_recorded_as_refused(
     assert (entry.details["code"], entry.details["run"]) == ("vault_secret_unfit", str(run.uuid))
     assert "There is a line break in it." in run.detail
     assert "two" not in run.detail
+
+
+@pytest.mark.parametrize("wrong", ["missing", "expired", "unfit"])
+def test_what_was_read_beside_it_is_recorded_as_well(
+    admin: User,
+    transactional_db: None,
+    double: Double,
+    linked_vault: LinkVault,
+    tmp_path: Path,
+    wrong: str,
+) -> None:
+    """Two fields from the vault of which one is not handed out: nothing that was read is without a record."""
+    key = make_key(tmp_path / "id", "-t", "ed25519", passphrase="of the key")
+    secrets = {"private_key": key, "passphrase": "of the key"}
+    connection = make_connection(actor=admin, settings=SETTINGS | {"auth_method": "key"}, secrets=secrets)
+    vault = linked_vault()
+    double.vault.put("sftp-passphrase", "of the key")
+    double.vault.put("sftp-key", key)
+    read_from(connection, vault, "sftp-passphrase", field="passphrase")
+    read_from(connection, vault, "sftp-key", field="private_key")
+    match wrong:
+        case "missing":
+            double.vault.delete("sftp-key")
+        case "expired":
+            double.vault.change("sftp-passphrase", expires=-HOUR)
+        case "unfit":
+            double.vault.put("sftp-passphrase", "two\nlines")
+    VaultSecret.objects.update(checked_at=timezone.now())
+    with pytest.raises(NeedsAttention) as raised:
+        with secret_store.resolve(connection, purpose="run", actor=admin):
+            pytest.fail("one of them is not to be had")
+    assert raised.value.code.endswith(wrong)
+    got = [name for name in ("sftp-passphrase", "sftp-key") for _one in served(double, name)]
+    entries = AuditEntry.objects.filter(action="vault.secret_read").order_by("pk")
+    assert got
+    assert [entry.details["secret"] for entry in entries] == got
+    assert {entry.outcome for entry in entries} == {AuditEntry.Outcome.REFUSED}
+    assert len(cache) == 0
+
+
+def served(double: Double, name: str) -> list[Seen]:
+    """The requests for a value of the secret that were answered with it."""
+    return [seen for seen in reads(double, name) if seen.status == 200]
 
 
 def test_a_later_success_takes_the_attention_back(

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from connections.models import Connection, State, VaultSecret
+from connections.operations.vault_checks import look_at
+from connections.vault_cache import cache
 from connections_portal.models import RunState, WhoActs
 from tests.enrichments.bringing import Bringing
 from tests.enrichments.bringing import carry as carry_import
@@ -146,3 +148,25 @@ def test_a_fixed_version_does_not_rotate(delivery: Delivery, double: Double, lin
     run = start(delivery.export())
     assert carry(run) == "failed"
     assert (run.code, run.who_acts) == ("sign_in_refused", WhoActs.ADMINISTRATOR)
+
+
+@pytest.mark.both_databases
+def test_the_second_attempt_may_be_another_workers(kind: Kind, double: Double) -> None:
+    """Which has the value from before in its own memory, and knows of the newer version from the database."""
+    elsewhere = dict(cache._kept)
+    rotate(kind, double)
+    run = kind.begin()
+    assert kind.carry(run) == "retry"
+    for key, kept in elsewhere.items():
+        cache.put(key, kept.value, kept.version)
+    assert kind.go_on(run) == kind.done, (run.code, run.detail)
+    kind.connection.refresh_from_db()
+    assert kind.connection.state == State.READY
+
+
+def test_a_version_that_a_check_has_seen_is_read_at_the_next_run(kind: Kind, double: Double) -> None:
+    rotate(kind, double)
+    look_at(vault_id=VaultSecret.objects.get().vault_id)
+    run = kind.begin()
+    assert kind.carry(run) == kind.done, (run.code, run.detail)
+    assert run.attempt == 1
