@@ -1,6 +1,7 @@
 """Linked vaults, and connections that use their secrets, as rows: for what happens beside the vault itself."""
 
 import datetime as dt
+from typing import TypedDict
 from uuid import uuid4
 
 from django.utils import timezone
@@ -18,6 +19,13 @@ from connections_portal.models import User
 from tests.factories import make_connection
 
 DAY = dt.timedelta(days=1)
+
+
+class Failure(TypedDict):
+    """Why a vault does not do what it should."""
+
+    code: str
+    cause: str
 
 
 def make_vault(host: str = "contoso-kv.vault.azure.net", **columns: object) -> KeyVault:

@@ -64,16 +64,16 @@ class LinkPage:
     def press(self, action: str, **more: Any) -> HttpResponse:
         """Post what is typed; the hidden fields are those of the last page that had them."""
         data = {**self.hidden, **self.typed, **more, "action": action}
-        answer = self.client.post(self.url, data, headers=HTMX if self.htmx else {})
-        self._take(answer)
-        return answer
+        return self._take(self.client.post(self.url, data, headers=HTMX if self.htmx else {}))
 
     def agree(self) -> None:
         """Have the text for what is typed shown, and tick *I agree*."""
         self.press("terms")
         self.typed["agree"] = "on"
 
-    def _take(self, answer: HttpResponse) -> None:
+    def _take(self, answer: object) -> HttpResponse:
+        assert isinstance(answer, HttpResponse)
         body = answer.content.decode()
         self.seen.append(body)
         self.hidden = {**getattr(self, "hidden", {}), **shown(body, "wording", "version", "impact", "lists")}
+        return answer

@@ -101,7 +101,7 @@ class _Server(ThreadingHTTPServer):
         try:
             with self.odd.context.wrap_socket(request, server_side=True) as line:
                 line.settimeout(10)
-                self.RequestHandlerClass(line, client_address, self)
+                _Handler(line, client_address, self)
         except OSError:
             pass
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.db import connection as database
@@ -14,13 +15,10 @@ from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
-from connections.models import (
-    ConnectionSecret,
-    KeyVault,
-    VaultSecret,
-)
+from connections.models import ConnectionDraft, ConnectionSecret, KeyVault, VaultSecret
 from connections.operations import vault_checks
 from connections.operations.vault_checks import LOST_AFTER, look_at, queue_due
+from connections.operations.vault_health import record_secret_state
 from connections.vault_tasks import check
 from connections_portal import messages
 from connections_portal.models import AuditEntry, User
@@ -53,9 +51,7 @@ def test_secrets_of_drafts_alone_are_not_looked_at_and_forgotten_ones_go(
     assert set(VaultSecret.objects.values_list("name", flat=True)) == {SECRET, young.name}
 
 
-def _draft_of(stored: ConnectionSecret) -> object:
-    from connections.models import ConnectionDraft
-
+def _draft_of(stored: ConnectionSecret) -> ConnectionDraft:
     assert stored.connection is not None
     assert stored.connection.created_by is not None
     return ConnectionDraft.objects.create(
@@ -175,12 +171,11 @@ def test_two_checks_at_once_make_one_notice(double: Double, vault: KeyVault, sec
     """Both workers find the change at the same moment."""
     double.vault.delete(SECRET)
     reached = threading.Barrier(2, timeout=20)
-    record = vault_checks.record_secret_state
     came: list[str] = []
 
-    def both_first(*args: object, **more: object) -> bool:
+    def both_first(*args: Any, **more: Any) -> bool:
         reached.wait()
-        return record(*args, **more)  # type: ignore[arg-type]
+        return record_secret_state(*args, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vault_checks, "record_secret_state", both_first)

@@ -69,6 +69,7 @@ def test_a_connection_is_made_with_a_secret_of_the_vault(
     set_up.agree().save()
     connection = Connection.objects.get()
     row = connection.secrets.get()
+    assert row.vault_secret is not None
     assert (row.vault_secret.name, row.vault_secret.pinned, row.vault_secret.vault) == (NAME, "", vault)
     assert row.ciphertext is None
     read = AuditEntry.objects.filter(action="vault.secret_read")
@@ -174,13 +175,16 @@ def test_what_the_link_does_not_allow_is_refused(
 
 
 def test_a_fixed_version(set_up: SetUp, vault: KeyVault, double: Double, server: Server) -> None:
-    version = double.vault.find(NAME).version  # type: ignore[union-attr]
+    first = double.vault.find(NAME)
+    assert first is not None
     double.vault.put(NAME, "a-newer-and-wrong-one")
-    choose(set_up, version=version).verify()
+    choose(set_up, version=first.version).verify()
     set_up.trust()
     assert steps(set_up.page) == ["ok"] * 6
     set_up.agree().save()
-    assert Connection.objects.get().secrets.get().vault_secret.pinned == version
+    chosen = Connection.objects.get().secrets.get().vault_secret
+    assert chosen is not None
+    assert chosen.pinned == first.version
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,11 @@ from connections.operations.vault_health import (
 )
 from connections.vault_tasks import check
 from connections_portal.models import AuditEntry, User
-from tests.key_vault.health_data import DAY, connect, make_secret, make_vault
+from tests.key_vault.health_data import DAY, Failure, connect, make_secret, make_vault
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
-UNREACHABLE = {"code": "vault_unreachable", "cause": "The Key Vault could not be reached."}
+UNREACHABLE: Failure = {"code": "vault_unreachable", "cause": "The Key Vault could not be reached."}
 
 
 def notices() -> list[tuple[str, str, str]]:
@@ -221,7 +221,7 @@ def test_what_was_found_before_somebody_else_looked_counts_for_nothing(admin: Us
     record_secret_state(secret.pk, VaultSecretState.USABLE, now=now)
     record_vault_state(secret.vault_id, VaultState.WORKING, now=now)
     before = now - dt.timedelta(seconds=5)
-    forbidden = {"code": "vault_forbidden", "cause": "No."}
+    forbidden: Failure = {"code": "vault_forbidden", "cause": "No."}
     assert not record_secret_state(secret.pk, VaultSecretState.MISSING, began=before)
     assert not record_vault_state(secret.vault_id, VaultState.FORBIDDEN, **forbidden, began=before)
     assert not notices()

@@ -18,18 +18,22 @@ from connections_portal import roles
 from connections_portal.mail import send
 from connections_portal.models import User
 from connections_portal.roles import Role
+from exports.item import Item
 from exports.models import ExportSchedule, ItemKind, ScheduleKind
-from exports.operations.edit import Item, Timing, create_export
+from exports.operations.edit import Timing, create_export
 from tests.data import write_customers
 from tests.fixtures import make_person
-from tests.key_vault.health_data import DAY, connect, make_secret, make_vault
+from tests.key_vault.health_data import DAY, Failure, connect, make_secret, make_vault
 from tests.smtp import Mailbox, mail_server
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 LOYAL = Item(kind=ItemKind.SEGMENT, source="loyal", fields=("email",))
 DAILY = Timing(kind=ScheduleKind.DAY, local_time=dt.time(6))
-FORBIDDEN = {"code": "vault_firewall", "cause": "The Key Vault's firewall does not let the portal in."}
+FORBIDDEN: Failure = {
+    "code": "vault_firewall",
+    "cause": "The Key Vault's firewall does not let the portal in.",
+}
 
 
 @pytest.fixture

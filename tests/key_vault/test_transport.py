@@ -23,16 +23,10 @@ def odd(tmp_path):
         yield running
 
 
-def get(
-    odd: OddAzure,
-    url: str = f"https://{HOST}/",
-    *,
-    outgoing: Outgoing | None = None,
-    hosts=(HOST,),
-    endpoints=(),
-    **options,
-):
-    with (outgoing or odd.outgoing).transport(hosts, endpoints) as way:
+def get(by: OddAzure | Outgoing, url: str = f"https://{HOST}/", *, hosts=(HOST,), endpoints=(), **options):
+    """What the address answers: on the way to the server, or on this way out."""
+    outgoing = by.outgoing if isinstance(by, OddAzure) else by
+    with outgoing.transport(hosts, endpoints) as way:
         return way.send(HttpRequest("GET", url), **options)
 
 
@@ -69,7 +63,7 @@ def test_an_address_inside_the_network_is_refused_as_any_other_is():
             return super().connect("10.0.0.5", port, timeout=timeout)
 
     with pytest.raises(ConnectorError) as refused:
-        get(None, outgoing=Outgoing(Inside()))
+        get(Outgoing(Inside()))
     assert refused.value.code == "vault_address_refused"
 
 
@@ -79,13 +73,13 @@ def test_a_name_that_nobody_has(monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(ConnectorError) as refused:
-        get(None, outgoing=Outgoing(OutgoingGateway()))
+        get(Outgoing(OutgoingGateway()))
     assert refused.value.code == "vault_name_unknown"
 
 
 def test_a_certificate_that_nobody_vouches_for(odd):
     with pytest.raises(ServiceRequestError, match="certificate verify failed"):
-        get(odd, outgoing=Outgoing(odd.gateway))
+        get(Outgoing(odd.gateway))
     assert odd.seen == []
 
 
@@ -98,7 +92,7 @@ def test_a_certificate_of_another_host(odd):
 
 def test_what_a_caller_says_of_certificates_and_proxies_does_not_count(odd):
     with pytest.raises(ServiceRequestError, match="certificate verify failed"):
-        get(odd, outgoing=Outgoing(odd.gateway), connection_verify=False)
+        get(Outgoing(odd.gateway), connection_verify=False)
     get(odd, proxies={"https": "http://127.0.0.1:1"})
 
 
@@ -183,7 +177,7 @@ def test_within_another_the_earlier_end_counts():
 
 def test_the_file_of_authorities_cannot_be_read(odd, tmp_path):
     with pytest.raises(ConnectorError) as refused:
-        get(odd, outgoing=Outgoing(odd.gateway, "", str(tmp_path / "none.pem")))
+        get(Outgoing(odd.gateway, "", str(tmp_path / "none.pem")))
     assert "OUTGOING_CA_FILE" in refused.value.detail
 
 

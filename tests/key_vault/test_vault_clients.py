@@ -8,8 +8,9 @@ import pytest
 
 from connections import sealed, vault_clients
 from connections.connectors.errors import NeedsAttention, TryLater
+from connections.key_vault.identity import PrincipalIdentity
 from connections.key_vault.verify import passed, verify
-from connections.models import ConnectionSecret, KeyVault, VaultIdentity
+from connections.models import ConnectionSecret, KeyVault, VaultIdentity, VaultScope
 from connections_portal import redaction
 from connections_portal.models import AuditEntry
 from connections_portal.sandbox.key_vault_cloud import TENANT
@@ -122,7 +123,7 @@ def test_no_record_no_credential(double, stored, monkeypatch):
         raise RuntimeError("the audit is away")
 
     monkeypatch.setattr("connections_portal.audit.record", broken)
-    unsealed = []
+    unsealed: list[object] = []
     monkeypatch.setattr(sealed, "unseal", unsealed.append)
     with pytest.raises(RuntimeError, match="the audit is away"):
         vault_clients.client_of(stored, patient=False).read("crm")
@@ -136,11 +137,12 @@ def test_the_credential_is_masked_while_it_is_out(double, stored, monkeypatch):
         app.secret for app in double.cloud.applications.values() if app.client_id == stored.client_id
     )
     principal = vault_clients._principal
-    monkeypatch.setattr(
-        vault_clients,
-        "_principal",
-        lambda *given: (seen.append(redaction.redact(f"it is {secret}")), principal(*given))[1],
-    )
+
+    def looked_at(*given):
+        seen.append(redaction.redact(f"it is {secret}"))
+        return principal(*given)
+
+    monkeypatch.setattr(vault_clients, "_principal", looked_at)
     vault_clients.client_of(stored, patient=False).read("crm")
     assert seen == ["it is ***"]
     assert redaction.redact(secret) == secret
@@ -245,7 +247,9 @@ def test_what_is_typed_can_be_tried_before_it_is_stored(double):
     client = vault_clients.trial(
         double.vault.host, VaultIdentity.PRINCIPAL_SECRET, TENANT, app.client_id, app.secret
     )
-    assert passed(verify(client, client.identity, allowed=lambda facts: True))
+    told: list[str] = []
+    assert passed(verify(client, client.identity, scope=VaultScope.ALL, scope_value="", reading=told.append))
+    assert told == ["crm"]
     assert app.secret not in repr(client) + repr(client.identity)
 
 
@@ -295,6 +299,7 @@ def test_even_a_log_of_everything_holds_no_value_credential_or_token(double, sto
     vault.read("crm")
     vault.names()
     app = next(app for app in double.cloud.applications.values() if app.client_id == stored.client_id)
+    assert isinstance(vault.identity, PrincipalIdentity)
     (token,) = [kept.token for kept in vault.identity._tokens.values()]
     text = everything_logged.text
     assert "Request URL" in text

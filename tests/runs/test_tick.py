@@ -27,8 +27,8 @@ pytestmark = pytest.mark.both_databases
 
 DAILY = Timing(kind=ScheduleKind.DAY, local_time=dt.time(6))
 NAMES = (
-    "schedules", "leases", "messages", "dead", "leftovers", "pruned", "results", "refreshes",
-    "refresh_stages", "drafts", "removed", "letters",
+    "schedules", "leases", "messages", "dead", "leftovers", "pruned", "refused", "results", "refreshes",
+    "refresh_stages", "drafts", "removed", "vaults", "vault_lists", "letters",
 )  # fmt: skip
 NOTHING = dict.fromkeys(NAMES, 0)
 

@@ -148,6 +148,8 @@ def test_two_at_a_time(
 class SlowNames:
     """A way out on which looking the name up takes so many seconds, and nothing answers then."""
 
+    ca_file = ""
+
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.now = 1_000.0
