@@ -93,6 +93,7 @@ class ExportForm(ScheduleForm):
         connector = connectors.get(self.type_key)
         self.matching: MappingPart | None = None
         if connector is not None and connector.takes_records():
+            self.fields["name"].help_text = _("Say what it is for.")
             self._shown: set[str] = set()
             new = not any(key.startswith(PREFIX) for key in values)
             self.matching = MappingPart(connector, sources.profile_fields, values, new=new)

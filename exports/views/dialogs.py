@@ -33,7 +33,7 @@ class RenameForm(forms.Form):
 
     name = forms.CharField(
         label=gettext_lazy("Display name"),
-        help_text=gettext_lazy("The folder at the destination keeps its name."),
+        help_text=gettext_lazy("A folder that it has at the destination keeps its name."),
         required=False,
         strip=False,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
