@@ -2,6 +2,7 @@
 succeeds.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
@@ -25,11 +26,15 @@ def mark_needs_attention(*, connection_id: int, cause: str, code: str) -> bool:
 
 
 def clear_attention(*, connection_id: int) -> bool:
-    """Needs attention → ready, after a run or verification that succeeded. Returns whether anything changed."""
-    changed = Connection.objects.filter(pk=connection_id, state=State.NEEDS_ATTENTION).update(
-        state=State.READY, state_cause="", state_code=""
-    )
-    return bool(changed)
+    """Needs attention → ready, after a run that succeeded. Returns whether it is ready now and was not.
+
+    A run may have read its secrets before the Key Vault got into trouble: that is then what still needs attention.
+    """
+    attention = Connection.objects.filter(pk=connection_id, state=State.NEEDS_ATTENTION)
+    if (trouble := _troubles([connection_id]).get(connection_id)) is not None:
+        attention.update(state_code=trouble.code, state_cause=trouble.cause)
+        return False
+    return bool(attention.update(state=State.READY, state_cause="", state_code=""))
 
 
 def needs_attention_since(connection: Connection, moment: datetime) -> bool:
@@ -47,18 +52,29 @@ def settle_vault_connections(*, vault_id: int) -> int:
     Each in a transaction of its own, and true to what is stored: it may be repeated at any time.
     """
     through = ConnectionSecret.objects.filter(vault_secret__vault=vault_id, connection__isnull=False)
+    return settle_connections(through.values_list("connection", flat=True).distinct())
+
+
+def settle_connections(connection_ids: Iterable[int]) -> int:
+    """The same for these connections: also one that waited for a vault and reads from none, or another one, now."""
+    ids = list(connection_ids)
+    troubles = _troubles(ids)
+    connections = Connection.objects.filter(pk__in=ids).order_by("pk")
+    return sum(_settle(connection, troubles.get(connection.pk)) for connection in connections)
+
+
+def _troubles(connection_ids: list[int]) -> dict[int, Trouble]:
+    """What is known to keep these connections from reading their secrets, by id; those that can are absent."""
     secrets = ConnectionSecret.objects.filter(
-        connection__in=through.values("connection"), vault_secret__isnull=False
+        connection__in=connection_ids, vault_secret__isnull=False
     ).select_related("vault_secret__vault", "connection")
-    connections: dict[int, Connection] = {}
     troubles: dict[int, Trouble] = {}
     for secret in secrets.order_by("connection", "field"):
         assert secret.connection is not None
         assert secret.vault_secret is not None
-        connections[secret.connection.pk] = secret.connection
         if (trouble := trouble_of(secret.vault_secret, secret.connection)) is not None:
             troubles.setdefault(secret.connection.pk, trouble)
-    return sum(_settle(connection, troubles.get(pk)) for pk, connection in connections.items())
+    return troubles
 
 
 def _settle(connection: Connection, trouble: Trouble | None) -> bool:

@@ -11,8 +11,10 @@ from connections import connectors, sealed, vault_access, vault_clients
 from connections.connectors.errors import ConnectorError, TryLater
 from connections.key_vault import names, transport
 from connections.key_vault.base import SecretFacts, Vault
-from connections.models import Connection, ConnectionSecret, KeyVault, VaultSecret
+from connections.models import Connection, ConnectionSecret, KeyVault, VaultSecret, VaultSecretState
+from connections.operations.attention import settle_connections
 from connections.operations.limits import slot
+from connections.operations.vault_health import record_secret_state
 from connections_portal import audit
 from connections_portal.errors import OperationError, Stale
 from connections_portal.models import User
@@ -158,6 +160,8 @@ def carry(one: Reference, other: KeyVault, fit: Fit) -> None:
         secret = vault_access.reference(vault=other, name=one.secret.name, facts=fit.facts)
     except ConnectorError as error:
         raise OperationError(_(error.cause)) from None
+    if secret.state != VaultSecretState.FORBIDDEN:  # which only a reading can say
+        record_secret_state(secret.pk, VaultSecretState.USABLE, facts=fit.facts)
     one.row.vault_secret = secret
     one.row.revision += 1
     one.row.save(update_fields=["vault_secret", "revision"])
@@ -190,6 +194,7 @@ def record_carried(
     connection.version += 1
     connection.updated_by = actor
     connection.save()
+    settle_connections([connection.pk])  # what was wrong with the other vault is over
     audit.record(
         "vault.replaced",
         actor=actor,
