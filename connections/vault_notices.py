@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 
+from django.db.models import QuerySet
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -59,7 +60,7 @@ def text_of(notice: VaultNotice) -> str:
     """The notice in one sentence, for administrators: it names vault, secret, person and target."""
     places = {
         "vault": notice.vault_name,
-        "secret": notice.secret_name,
+        "secret": _secret(notice),
         "expires": when(notice) or "–",
         "person": notice.person_label or _("The portal"),
         "target": notice.cause,
@@ -74,6 +75,13 @@ def text_of(notice: VaultNotice) -> str:
                 '%(person)s used the secret "%(secret)s" in "%(vault)s" for a new target: %(target)s'
             )
     return sentence % places
+
+
+def _secret(notice: VaultNotice) -> str:
+    """What the secret is called; of a fixed version also which one, for its latest one may be as well as ever."""
+    if notice.kind != VaultNotice.Kind.SECRET or not notice.cause:
+        return notice.secret_name
+    return _("%(name)s, version %(version)s") % {"name": notice.secret_name, "version": notice.cause}
 
 
 def _of_secret(notice: VaultNotice) -> str:
@@ -100,16 +108,26 @@ def is_good(notice: VaultNotice) -> bool:
 
 
 def holds(notice: VaultNotice) -> bool:
-    """Whether things still are as it says; what happened once goes on being true."""
+    """Whether things still are as it says, and nobody said so again since; what happened once goes on being true."""
+    later = VaultNotice.objects.filter(
+        kind=notice.kind, vault_uuid=notice.vault_uuid, secret_name=notice.secret_name, pk__gt=notice.pk
+    )
     match VaultNotice.Kind(notice.kind):
         case VaultNotice.Kind.VAULT:
-            return KeyVault.objects.filter(uuid=notice.vault_uuid, state=notice.after).exists()
+            as_said = KeyVault.objects.filter(uuid=notice.vault_uuid, state=notice.after).exists()
         case VaultNotice.Kind.SECRET:
-            return VaultSecret.objects.filter(
-                vault__uuid=notice.vault_uuid, name=notice.secret_name, state=notice.after
-            ).exists()
+            later = later.filter(cause=notice.cause)
+            as_said = _secrets(notice).filter(state=notice.after).exists()
         case VaultNotice.Kind.NEW_TARGET:
             return True
+    return as_said and not later.exists()
+
+
+def _secrets(notice: VaultNotice) -> QuerySet[VaultSecret]:
+    """The secret that a notice is about, as the version that is read, if it is referred to still."""
+    return VaultSecret.objects.filter(
+        vault__uuid=notice.vault_uuid, name=notice.secret_name, pinned=notice.cause
+    )
 
 
 def more_about(notice: VaultNotice, now: dt.datetime | None = None) -> list[str]:
@@ -139,7 +157,7 @@ def _concerned(notice: VaultNotice) -> list[Connection]:
         return []
     used = ConnectionSecret.objects.filter(vault_secret__vault__uuid=notice.vault_uuid)
     if notice.secret_name:
-        used = used.filter(vault_secret__name=notice.secret_name)
+        used = used.filter(vault_secret__in=_secrets(notice))
     return list(Connection.objects.filter(pk__in=used.values("connection")).order_by("name_key", "pk"))
 
 
@@ -147,6 +165,8 @@ def _remedy(notice: VaultNotice) -> str:
     if not notice.secret_name or not notice.after:
         return ""
     after = VaultSecretState(notice.after)
+    if notice.cause and after in (*EXPIRING, VaultSecretState.EXPIRED):
+        return _("A fixed version of it is used: choose a newer one, or always the latest.")
     if after in EXPIRING:
         return _("Give it a new version in Azure before: the portal reads the latest one by itself.")
     return _(errors.problem(SECRET_CODES[after]).remedy) if after in SECRET_CODES else ""

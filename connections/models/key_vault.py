@@ -210,7 +210,8 @@ class VaultNotice(models.Model):
     """One change that administrators are told of, in the portal and by e-mail; kept as a history.
 
     About the vault (``secret_name`` empty), one of its secrets, or a secret's first use for a new target (``kind``).
-    ``before`` and ``after`` are values of VaultState or VaultSecretState.
+    ``before`` and ``after`` are values of VaultState or VaultSecretState. ``cause`` is why a vault is in
+    its state, the fixed version of a secret (empty for its latest), or the new target.
     """
 
     class Kind(models.TextChoices):

@@ -162,6 +162,7 @@ def _set_secret_state(
             secret_name=secret.name,
             before=secret.state,
             after=after,
+            cause=secret.pinned,
             expires_at=expires_at,
         )
         _tell(notice, secret.vault, ConnectionSecret.objects.filter(vault_secret=secret))

@@ -115,6 +115,38 @@ def test_what_is_otherwise_again_is_not_told_any_more(
     assert not deliver(mailbox)
 
 
+def test_what_came_back_and_went_again_is_told_once(mailbox: Mailbox, secret: VaultSecret) -> None:
+    for state in (VaultSecretState.MISSING, VaultSecretState.USABLE, VaultSecretState.MISSING):
+        record_secret_state(secret.pk, state)
+    record_vault_state(secret.vault_id, VaultState.FORBIDDEN, **FORBIDDEN)
+    record_vault_state(secret.vault_id, VaultState.WORKING)
+    record_vault_state(secret.vault_id, VaultState.FORBIDDEN, **FORBIDDEN)
+    assert sorted(subject for _to, subject, _said in deliver(mailbox)) == [
+        'The Key Vault "contoso-kv" gives the portal no permission.',
+        'The secret "crm-password" is missing in "contoso-kv".',
+    ]
+
+
+@pytest.mark.parametrize("days", [0.5, -1], ids=["expires", "expired"])
+def test_a_fixed_version_is_told_apart_from_the_latest(
+    mailbox: Mailbox, vault: KeyVault, secret: VaultSecret, admin: User, days: float
+) -> None:
+    """Which may be renewed already: what helps is to choose another version."""
+    fixed = make_secret(vault, secret.name, pinned="0f" * 16)
+    connect(fixed, actor=admin, name="Fixed")
+    facts = SecretFacts(name=secret.name, version=fixed.pinned, expires_at=timezone.now() + days * DAY)
+    record_secret_state(fixed.pk, VaultSecretState.USABLE, facts=facts)
+    [(_to, subject, said)] = deliver(mailbox)
+    assert subject.startswith(f'The secret "crm-password, version {fixed.pinned}" in "contoso-kv"')
+    assert "choose a newer one, or always the latest" in said
+    assert "new version" not in said
+    assert "Connections: Fixed." in said
+    # another state of the other one takes nothing back
+    record_secret_state(fixed.pk, VaultSecretState.DISABLED)
+    record_secret_state(secret.pk, VaultSecretState.MISSING)
+    assert len(deliver(mailbox)) == 2
+
+
 def test_what_depends_on_it_and_which_run_would_fail(
     mailbox: Mailbox, admin: User, secret: VaultSecret
 ) -> None:
