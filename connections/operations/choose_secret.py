@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from django.db import IntegrityError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -54,7 +55,10 @@ def _look_up(one: Chosen, host: str) -> VaultSecret:
         if code := names.usable(facts, timezone.now()):
             raise errors.problem(code)
     name = facts.name if facts is not None else one.name
-    return vault_access.reference(vault=vault, name=name, pinned=one.pinned, facts=facts)
+    try:
+        return vault_access.reference(vault=vault, name=name, pinned=one.pinned, facts=facts)
+    except IntegrityError:
+        raise errors.problem("vault_unlinked") from None
 
 
 def _facts(one: Chosen) -> SecretFacts | None:

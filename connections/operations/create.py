@@ -9,7 +9,12 @@ from django.utils.translation import gettext as _
 
 from connections import connectors, consent, secret_store
 from connections.models import Access, Connection, ConnectionDraft, State
-from connections.operations.drafts import could_not_be_reached, is_verified, require_secrets
+from connections.operations.drafts import (
+    could_not_be_reached,
+    is_verified,
+    lock_to_save,
+    require_secrets,
+)
 from connections.sharing import is_open, set_grants
 from connections_portal import audit
 from connections_portal.errors import OperationError
@@ -41,7 +46,7 @@ def create_connection(
     try:
         with transaction.atomic():
             if draft is not None:
-                draft = ConnectionDraft.objects.select_for_update().filter(pk=draft.pk).first()
+                draft = lock_to_save(draft)
             missing = still_missing(draft, agreed=agreed)
             if draft is not None:
                 require_secrets(draft)

@@ -2,12 +2,13 @@
 
 import datetime as dt
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -15,6 +16,7 @@ from connections import connectors, host_keys, sealed, secret_store
 from connections.connectors.base import Step, StepStatus, is_active
 from connections.connectors.errors import printable
 from connections.key_vault import transport
+from connections.key_vault.errors import problem
 from connections.models import Connection, ConnectionDraft, VaultSecret
 from connections.operations import limits
 from connections.operations.connector import open_connector
@@ -47,13 +49,13 @@ def keep_draft(
     ``references`` secrets of Key Vaults chosen in it, ``dropped`` fields whose kept secret is not meant any more,
     ``form`` the rest of the form. When the target changes, kept secrets, host key and verification go (rule S1); an
     edit that comes back to the connection's own target has its host key and secrets again. Raises Stale when the draft
-    is gone.
+    is gone, and OperationError at ``<field>-name`` of each reference whose vault was unlinked at this moment.
     """
     now = now or timezone.now()
     target = secret_store.target_digest(type_key, cleaned)
     connector = connectors.get(type_key)
     assert connector is not None
-    with transaction.atomic():
+    with _while_linked(references or {}), transaction.atomic():
         if draft is None:
             draft = ConnectionDraft(type_key=type_key, connection=connection, created_by=actor)
         else:
@@ -84,6 +86,20 @@ def keep_draft(
             _forget_verification(draft)
         draft.save()
     return draft
+
+
+@contextmanager
+def _while_linked(references: Mapping[str, VaultSecret]) -> Iterator[None]:
+    """What cannot be referred to any more is said at its field; for what commits the references."""
+    try:
+        yield
+    except IntegrityError:
+        if not references:
+            raise
+        gone = problem("vault_unlinked")
+        said = f"{_(gone.cause)} {_(gone.remedy)}"
+        fields = {f"{field}-name": said for field in references}
+        raise OperationError(_("Check the chosen secrets."), fields=fields) from None
 
 
 def _put_secrets(
@@ -130,6 +146,17 @@ def _locked(draft: ConnectionDraft) -> ConnectionDraft:
     locked = ConnectionDraft.objects.select_for_update().filter(pk=draft.pk).first()
     if locked is None:
         raise _gone()
+    return locked
+
+
+def lock_to_save(draft: ConnectionDraft) -> ConnectionDraft | None:
+    """The draft as it is now with its secrets, which nobody takes away until the transaction ends; None if it is gone.
+
+    Who unlinks a Key Vault deletes secrets of drafts: *Save* comes before, or finds that they are missing.
+    """
+    locked = ConnectionDraft.objects.select_for_update().filter(pk=draft.pk).first()
+    if locked is not None:
+        list(locked.secrets.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
     return locked
 
 

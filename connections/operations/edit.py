@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from connections import consent, dependents, secret_store
 from connections.models import Connection, ConnectionDraft, State
-from connections.operations.attention import needs_attention_since
+from connections.operations.attention import needs_attention_since, settle_connections
 from connections.operations.create import (
     agree_first,
     current_wording,
@@ -19,7 +19,12 @@ from connections.operations.create import (
     require_shown,
     verify_first,
 )
-from connections.operations.drafts import could_not_be_reached, is_verified, require_secrets
+from connections.operations.drafts import (
+    could_not_be_reached,
+    is_verified,
+    lock_to_save,
+    require_secrets,
+)
 from connections_portal import audit
 from connections_portal.errors import Stale
 from connections_portal.models import User
@@ -58,7 +63,7 @@ def edit_connection(
         with transaction.atomic():
             locked = lock(connection, version)
             if draft is not None:
-                draft = ConnectionDraft.objects.select_for_update().filter(pk=draft.pk).first()
+                draft = lock_to_save(draft)
             if draft is not None:
                 require_secrets(draft)
             edit = _Edit(locked, draft, settings, agreement, unverified=unverified, resume=resume)
@@ -163,6 +168,9 @@ class _Edit:
         connection.version += 1
         connection.updated_by = actor
         connection.save()
+        # what a check found out since the verification, of what is read from Key Vaults from now on
+        if settle_connections([connection.pk]):
+            connection.refresh_from_db(fields=["state", "state_cause", "state_code"])
         if self.resume:
             dependents.go_on_all(connection, timezone.now())
         if draft is not None:

@@ -26,8 +26,9 @@ def refresh_secret(*, connection: Connection, field: str, actor: User) -> Connec
         if row is None or row.vault_secret is None:
             raise OperationError(_("This secret is not read from a Key Vault any more."))
         secret = row.vault_secret
-        vault_access.refresh(secret)
+        # the vault before its secret, as whoever unlinks it
         KeyVault.objects.filter(pk=secret.vault_id).update(check_queued_at=timezone.now())
+        vault_access.refresh(secret)
         check.enqueue(secret.vault_id)
         audit.record(
             "vault.secret_refreshed",

@@ -13,22 +13,20 @@ from django.views.decorators.http import require_http_methods
 from connections.models import KeyVault
 from connections.operations.unlink_vault import unlink_vault
 from connections.vault_unlink_form import UnlinkForm
+from connections.views.vault_gone import unless_unlinked
 from connections_portal.errors import OperationError
-from connections_portal.models import AuditEntry
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, go_to, is_fragment, page_or_fragment, role_required
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(Role.ADMINISTRATOR)
+@unless_unlinked
 def unlink(request: PortalRequest, uuid: UUID) -> HttpResponse:
     """The dialog; ``action=preview`` says what will happen, ``apply`` chooses for all, else the vault is unlinked.
 
     When something changed since, it is asked about afresh (409) with the choices kept.
     """
-    if request.method == "POST" and _was_unlinked(uuid):
-        messages.info(request, _("The vault was unlinked meanwhile."))
-        return go_to(request, reverse("key_vault:list"))
     vault = get_object_or_404(KeyVault, uuid=uuid)
     if request.method != "POST":
         return _dialog(request, UnlinkForm(vault), seen="see" in request.GET)
@@ -43,12 +41,6 @@ def unlink(request: PortalRequest, uuid: UUID) -> HttpResponse:
             return _dialog(request, form, applied=True)
         case _:
             return _unlink(request, form)
-
-
-def _was_unlinked(uuid: UUID) -> bool:
-    if KeyVault.objects.filter(uuid=uuid).exists():
-        return False
-    return AuditEntry.objects.filter(action="vault.unlinked", object_uuid=uuid).exists()
 
 
 def _unlink(request: PortalRequest, form: UnlinkForm) -> HttpResponse:
