@@ -121,6 +121,10 @@ class VaultForm(forms.Form):
         vault: KeyVault | None = None,
         vaults: Sequence[ListedVault] = (),
     ) -> None:
+        if data is not None and not vaults and data.get("listed") and not data.get("address", "").strip():
+            # the list that it was chosen from cannot be shown again: it stays as an address
+            data = data.copy()
+            data["address"], data["listed"] = data.get("listed", ""), ""
         super().__init__(data, initial=_stored(vault) if vault else {})
         self.vault = vault
         self.vaults = vaults

@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db.models.functions import Lower
 from django.http import QueryDict
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from connections import dependents
 from connections.models import Connection, KeyVault, VaultName
+from connections.operations.read_names import OLD
 from connections.operations.remove import Decision
 from connections.operations.vault_references import Reference, connections_of, impact_of, references
 from connections.removal_form import MOST, TARGETS, Option, Question
@@ -56,18 +59,21 @@ class UnlinkForm:
         self.apply_options = self._options(self.others)
 
     def _known_against(self, found: Sequence[Reference]) -> dict[int, dict[str, str]]:
-        """By other vault, from its list of names where there is a whole one: what it lacks, and why."""
-        listed = [other for other in self.others if other.names_at is not None]
+        """By other vault, from its list of names where there is a whole and recent one: what it lacks, and why."""
+        recent = timezone.now() - OLD
+        listed = [other for other in self.others if other.names_at is not None and other.names_at > recent]
         known: dict[int, dict[str, VaultName]] = defaultdict(dict)
         wanted = {one.secret.name for one in found}
         if listed and wanted:
-            for found_name in VaultName.objects.filter(vault__in=listed, name__in=wanted):
-                known[found_name.vault_id][found_name.name] = found_name
+            # vaults do not tell small letters from capital ones
+            names = VaultName.objects.annotate(lower=Lower("name")).filter(vault__in=listed)
+            for found_name in names.filter(lower__in={name.lower() for name in wanted}):
+                known[found_name.vault_id][found_name.name.lower()] = found_name
         against: dict[int, dict[str, str]] = {}
         for other in listed:
             reasons = {}
             for name in wanted:
-                row = known[other.pk].get(name)
+                row = known[other.pk].get(name.lower())
                 if row is None:
                     reasons[name] = _("%(vault)s has no secret %(name)s.")
                 elif not row.enabled:

@@ -84,8 +84,8 @@ def change_link(
     missing = missing_agreement(shown, agreed=True, wording_hash=agreement.wording_hash)
     if agreement.ticked and missing:
         raise not_saved(missing)
-    if needs_credential(vault, link):
-        raise not_saved({credential_field(link.identity): _("Type it for this tenant and client.")})
+    if no_credential := missing_credential(vault, link):
+        raise not_saved(no_credential)
     changed = changes(vault, link)
     with transport.within(DEADLINE):
         narrowing = narrowed(vault, link) if set(changed) & set(SCOPE) else None
@@ -102,16 +102,15 @@ def change_link(
         return _write(locked, link, changed, verification, lost, shown if agreement.ticked else None, actor)
 
 
-def needs_credential(vault: KeyVault, link: VaultLink) -> bool:
-    """Whether the credential has to be typed: another principal than the stored one is for (rule S1)."""
-    if link.identity == VaultIdentity.PORTAL or link.credential:
-        return False
-    return not keeps_credential(vault, link)
+def missing_credential(vault: KeyVault, link: VaultLink) -> dict[str, str]:
+    """What is said at the credential's field where it has to be typed; empty otherwise.
 
-
-def credential_field(identity: str) -> str:
-    """The form's field for the credential of this kind of identity."""
-    return "certificate" if identity == VaultIdentity.PRINCIPAL_CERTIFICATE else "client_secret"
+    It has to be for another principal than the stored one is for (rule S1).
+    """
+    if link.identity == VaultIdentity.PORTAL or link.credential or keeps_credential(vault, link):
+        return {}
+    field = "certificate" if link.identity == VaultIdentity.PRINCIPAL_CERTIFICATE else "client_secret"
+    return {field: _("Type it for this tenant and client.")}
 
 
 def changes(vault: KeyVault, link: VaultLink) -> list[str]:

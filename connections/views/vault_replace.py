@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 from connections.models import KeyVault
 from connections.operations.replace_vault import Replacement, plan_replacement, replace_vault
 from connections.operations.vault_references import connections_of
+from connections.views.vault_gone import unless_unlinked
 from connections_portal.errors import OperationError
 from connections_portal.roles import Role
 from connections_portal.web import PortalRequest, go_to, page_or_fragment, role_required
@@ -21,6 +22,7 @@ from connections_portal.web import PortalRequest, go_to, page_or_fragment, role_
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(Role.ADMINISTRATOR)
+@unless_unlinked
 def replace(request: PortalRequest, uuid: UUID) -> HttpResponse:
     """Choose another vault (``to``), look at what that means, replace. Nothing changes before that was shown (422)."""
     vault = get_object_or_404(KeyVault, uuid=uuid)
@@ -33,7 +35,9 @@ def replace(request: PortalRequest, uuid: UUID) -> HttpResponse:
     if not posted:
         return _dialog(request, vault, other)
     if request.POST.get("shown") != sent:
-        return _dialog(request, vault, other, error=_("Look at what will change, then replace."), status=422)
+        # who asked to see it, without script, has done nothing wrong
+        error = _("Look at what will change, then replace.") if "shown" in request.POST else ""
+        return _dialog(request, vault, other, error=error, status=422)
     try:
         number = replace_vault(
             vault=vault, other=other, impact=request.POST.get("impact", "")[:64], actor=request.user

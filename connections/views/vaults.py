@@ -16,7 +16,7 @@ from connections import consent
 from connections.connectors import CONNECTORS
 from connections.key_vault.base import STEPS
 from connections.models import KeyVault, VaultNotice
-from connections.operations.change_link import Narrowing, Narrows, change_link
+from connections.operations.change_link import Narrowing, Narrows, change_link, missing_credential
 from connections.operations.edit import Agreement
 from connections.operations.link_vault import (
     NotVerified,
@@ -32,6 +32,7 @@ from connections.vault_listing import tiles
 from connections.vault_lists import VaultLists, read_lists
 from connections.vault_notices import text_of
 from connections.views.steps import labelled_steps, type_facts
+from connections.views.vault_gone import unless_unlinked
 from connections_portal.errors import OperationError, Stale
 from connections_portal.roles import Role
 from connections_portal.web import (
@@ -98,7 +99,10 @@ def _narrow(request: PortalRequest, form: VaultForm, lists: VaultLists) -> HttpR
 
 def _verify(request: PortalRequest, form: VaultForm, lists: VaultLists | None) -> HttpResponse:
     """Run the steps; with script only their result is swapped in, so that what is typed stays."""
-    if form.link is None:
+    if form.vault is not None and form.link is not None:
+        for key, message in missing_credential(form.vault, form.link).items():
+            form.add_error(key, message)
+    if form.errors or form.link is None:
         return _page(request, form, lists=lists, status=422)
     error, status, verification = "", 200, None
     try:
@@ -142,6 +146,7 @@ def _refused(
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters("client_secret", "certificate")
 @role_required(Role.ADMINISTRATOR)
+@unless_unlinked
 def edit(request: PortalRequest, uuid: UUID) -> HttpResponse:
     """Who signs in, what may be used, labels; the vault stays. A narrower scope says first what it takes away."""
     vault = _load(uuid)
@@ -260,6 +265,7 @@ def _page(
 
 @require_POST
 @role_required(Role.ADMINISTRATOR)
+@unless_unlinked
 def check(request: PortalRequest, uuid: UUID) -> HttpResponse:
     """Have a worker look at the vault and the secrets in use."""
     vault = _load(uuid)
