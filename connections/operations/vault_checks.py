@@ -45,8 +45,8 @@ logger = logging.getLogger(__name__)
 SECONDS = 50.0
 # A message that nothing was heard of for so long is lost.
 LOST_AFTER = dt.timedelta(minutes=10)
-# After a vault asked to wait without saying how long.
-PAUSE_SECONDS = 60.0
+# After a vault asked to wait without saying how long; and however soon it may be asked again.
+PAUSE_SECONDS, LEAST_SECONDS = 60.0, 15.0
 # So many secrets that cannot be looked at, one after the other, are a vault that stopped answering.
 MOST_FAILURES = 3
 # So many secrets show that a vault lets nothing be read.
@@ -126,7 +126,8 @@ def _without_contact(vault: KeyVault, error: ConnectorError, began: dt.datetime)
         after = error.after if isinstance(error, TryLater) and error.after is not None else PAUSE_SECONDS
         now = timezone.now()
         KeyVault.objects.filter(pk=vault.pk).update(check_queued_at=now)
-        check.using(run_after=now + dt.timedelta(seconds=max(after, 1.0))).enqueue(vault.pk)
+        if vault.pk not in messages.waiting(check):
+            check.using(run_after=now + dt.timedelta(seconds=max(after, LEAST_SECONDS))).enqueue(vault.pk)
         return error.code
     record_vault_state(vault.pk, state, code=error.code, cause=error.cause, began=began)
     _finish(vault)

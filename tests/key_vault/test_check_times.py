@@ -186,3 +186,15 @@ def test_two_checks_at_once_make_one_notice(double: Double, vault: KeyVault, sec
         action__in=("vault.secret_state_changed", "connection.needs_attention")
     )
     assert changes.count() == 2
+
+
+def test_a_vault_that_goes_on_asking_to_wait_is_asked_now_and_then_by_one_message(
+    double: Double, look: Look, vault: KeyVault
+) -> None:
+    """However soon it says, and however many messages found it so."""
+    double.troubles.throttled, double.troubles.retry_after = 100, 0
+    for _message in range(3):
+        assert look() == "vault_throttled, usable"
+    [again] = waiting()
+    assert again.run_after is not None
+    assert (again.run_after - timezone.now()).total_seconds() > 10
