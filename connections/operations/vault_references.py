@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -161,7 +163,8 @@ def carry(one: Reference, other: KeyVault, fit: Fit) -> None:
     except ConnectorError as error:
         raise OperationError(_(error.cause)) from None
     if secret.state != VaultSecretState.FORBIDDEN:  # which only a reading can say
-        record_secret_state(secret.pk, VaultSecretState.USABLE, facts=fit.facts)
+        usable = partial(record_secret_state, secret.pk, VaultSecretState.USABLE, facts=fit.facts)
+        transaction.on_commit(usable, robust=True)  # it locks connections that are not locked here
     one.row.vault_secret = secret
     one.row.revision += 1
     one.row.save(update_fields=["vault_secret", "revision"])
@@ -194,7 +197,8 @@ def record_carried(
     connection.version += 1
     connection.updated_by = actor
     connection.save()
-    settle_connections([connection.pk])  # what was wrong with the other vault is over
+    # what was wrong with the vault from before is over
+    transaction.on_commit(partial(settle_connections, [connection.pk]), robust=True)
     audit.record(
         "vault.replaced",
         actor=actor,
