@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from connections import connectors, consent, secret_store
 from connections.models import Access, Connection, ConnectionDraft, State
+from connections.operations.attention import settle_connections
 from connections.operations.drafts import (
     could_not_be_reached,
     is_verified,
@@ -161,4 +162,7 @@ def _create(
         groups=[group.name for group in groups],
         verified_at=timezone.localtime(connection.verified_at).isoformat() if connection.verified_at else "",
     )
+    # what a check of a Key Vault found out since the verification
+    if settle_connections([connection.pk]):
+        connection.refresh_from_db(fields=["state", "state_cause", "state_code"])
     return connection

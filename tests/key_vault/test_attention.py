@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from connections.models import Connection, KeyVault, State, VaultSecret, VaultSecretState, VaultState
+from connections import connectors, consent
+from connections.models import Access, Connection, KeyVault, State, VaultSecret, VaultSecretState, VaultState
+from connections.operations.create import create_connection
+from connections.operations.drafts import verified_digest
 from connections.operations.replace_vault import plan_replacement, replace_vault
 from connections.operations.unlink_vault import unlink_vault
 from connections.operations.vault_health import record_secret_state, record_vault_state
@@ -14,6 +17,7 @@ from connections.operations.vault_references import impact_of, references
 from connections_portal.models import AuditEntry, User
 from tests.connections.filling import Edit, steps, text_of
 from tests.connectors.servers import Server
+from tests.factories import make_draft
 from tests.key_vault import linking
 from tests.key_vault.double import Double, LinkVault
 from tests.key_vault.using import NAME, read_from
@@ -132,3 +136,28 @@ def test_to_a_vault_that_gets_into_trouble_before_it_is_saved(
     edit.typed["password-name"] = ""
     assert edit.save().status_code in (204, 303), text_of(edit.page)
     assert state_of(connection) == (State.NEEDS_ATTENTION, "vault_firewall")
+
+
+def test_a_new_one_whose_vault_got_into_trouble_before_it_is_saved(
+    admin: User, double: Double, linked_vault: LinkVault
+) -> None:
+    double.vault.put(NAME, "value")
+    vault, draft = linked_vault(), make_draft(actor=admin)
+    read_from(draft, vault)
+    draft.verified_digest = verified_digest(draft)
+    draft.save()
+    record_vault_state(vault.pk, VaultState.FORBIDDEN, **FIREWALL)
+    connector = connectors.get(draft.type_key)
+    assert connector is not None
+    shown = consent.wording(connector, connector.consent_target(draft.settings))
+    saved = create_connection(
+        draft=draft,
+        name="New",
+        access=Access.ADMINISTRATORS,
+        agreed=True,
+        wording_hash=shown.hash,
+        actor=admin,
+    )
+    assert (saved.state, saved.state_code) == (State.NEEDS_ATTENTION, "vault_firewall")
+    record_vault_state(vault.pk, VaultState.WORKING)
+    assert state_of(saved) == (State.READY, "")
