@@ -7,6 +7,8 @@ import asyncssh
 import pytest
 from django.test import Client
 
+from connections.connectors import CONNECTORS
+from connections.connectors.base import Connector
 from connections.models import Connection, ConnectionDraft, ConnectionSecret, KeyVault, VaultSecret
 from connections_portal.models import AuditEntry, User
 from tests.connections.filling import SetUp, error_at, steps, text_of, value_of
@@ -43,19 +45,14 @@ def test_without_a_vault_there_is_a_line_that_leads_to_one(plain: SetUp) -> None
     assert 'href="/settings/key-vault/link/"' in plain.page
 
 
-def test_with_a_vault_every_secret_has_the_switch(plain: SetUp, vault: KeyVault) -> None:
-    plain.get(plain.url)
-    for field in ("password", "private_key", "passphrase"):
-        assert f'name="{field}-source"' in plain.page
-    assert "username-source" not in plain.page
-    assert "Link a vault" not in text_of(plain.page)
-
-
-def test_enrichments_have_it_too(
-    client_of: Callable[[User | None], Client], admin: User, vault: KeyVault
+@pytest.mark.parametrize("connector", CONNECTORS, ids=lambda connector: connector.key)
+def test_with_a_vault_every_secret_of_every_type_has_the_switch(
+    client_of: Callable[[User | None], Client], admin: User, vault: KeyVault, connector: type[Connector]
 ) -> None:
-    page = client_of(admin).get("/settings/connections/new/sftp_custom_import/").content.decode()
-    assert 'name="password-source"' in page
+    page = client_of(admin).get(f"/settings/connections/new/{connector.key}/").content.decode()
+    for field in connector.fields:
+        assert (f'name="{field.key}-source"' in page) == field.secret
+    assert "Link a vault" not in text_of(page)
 
 
 def test_a_connection_is_made_with_a_secret_of_the_vault(
