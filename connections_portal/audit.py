@@ -59,7 +59,7 @@ WORDS = {
     "vault.names_requested": _("asked for the names of secrets of the Key Vault"),
     "vault.names_read": _("read the names of secrets of the Key Vault"),
     "vault.secret_read": _("read a secret of a Key Vault"),
-    "vault.secret_refreshed": _("asked for the latest value of the Key Vault secret"),
+    "vault.secret_refreshed": _("asked for the latest value of a Key Vault secret"),
     "vault.state_changed": _("found the Key Vault in another state"),
     "vault.secret_state_changed": _("found a secret of the Key Vault in another state"),
     "vault.notice": _("used a secret of the Key Vault for a new target"),

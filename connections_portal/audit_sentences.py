@@ -339,7 +339,7 @@ SENTENCES: dict[str, str | Promise | Writer] = {
     "vault.names_read": gettext_lazy('%(actor)s read the names of secrets of the Key Vault "%(object)s"'),
     "vault.secret_read": audit_vaults.secret_read,
     "vault.secret_refreshed": gettext_lazy(
-        '%(actor)s asked for the latest value of the Key Vault secret "%(object)s"'
+        '%(actor)s asked for the latest value of a Key Vault secret of "%(object)s"'
     ),
     "vault.state_changed": audit_vaults.state_changed,
     "vault.secret_state_changed": audit_vaults.secret_state_changed,

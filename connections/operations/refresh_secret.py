@@ -33,9 +33,9 @@ def refresh_secret(*, connection: Connection, field: str, actor: User) -> Connec
         audit.record(
             "vault.secret_refreshed",
             actor=actor,
-            target=secret,
+            target=connection,
             vault=secret.vault.host,
-            connection=str(connection.uuid),
+            secret=secret.name,
             field=field,
         )
     return row
