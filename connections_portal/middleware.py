@@ -58,7 +58,12 @@ class PortalMiddleware:
             response = HttpResponse(status=204)
             response["HX-Redirect"] = target
             response["Cache-Control"] = "no-store"
-        elif is_htmx and response.status_code < 300 and not response.has_header("HX-Redirect"):
+        elif (
+            is_htmx
+            and response.status_code < 300
+            and not response.has_header("HX-Redirect")
+            and not response.streaming  # a file to keep is no page to add to
+        ):
             return _with_toasts(request, response)
         return response
 

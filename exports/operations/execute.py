@@ -17,6 +17,7 @@ from connections.connectors.files import FileDelivery
 from connections.operations import attempts
 from connections.operations.carrying import carry, connector_of, succeed
 from connections.operations.failures import Failed, of_connector
+from connections.types import takes_files
 from connections_portal import audit, customer_data
 from connections_portal.models import RunState
 from connections_portal.runs import Lease, LeaseLost
@@ -142,7 +143,7 @@ def _give_final_name(run: ExportRun, delivery: FileDelivery) -> None:
 
 def _publish(run: ExportRun, lease: Lease) -> str:
     """Repeat the rename that somebody else began, where that was; nothing is sent again (rule S25)."""
-    if not run.temporary_folder:
+    if not takes_files(run.connection_type):
         return succeed(run, lease, carrier=CARRIER)
     if run.export.connection is not None:
         run.export.connection = places.at(run.export.connection, run.manifest.get("place", {}))
