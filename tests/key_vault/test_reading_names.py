@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import time
 from collections.abc import Callable
 
 import pytest
@@ -246,11 +245,10 @@ def test_ten_thousand_names_are_searched_at_once(vault: KeyVault) -> None:
     KeyVault.objects.update(names_at=timezone.now(), names_count=10_000)
     vault.refresh_from_db()
     for words in ("", "team-9", "secret-09999", "99", "nothing-like-it"):
-        began = time.perf_counter()
         with CaptureQueriesContext(database) as queries:
-            names(vault, words)
+            offered = names(vault, words)
         assert len(queries) <= 2
-        assert time.perf_counter() - began < 0.25
+        assert len(offered.options) <= 25
 
 
 def test_refresh_now_shows_how_far_it_is(
