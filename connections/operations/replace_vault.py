@@ -21,6 +21,9 @@ from connections.operations.vault_references import (
 from connections_portal.errors import OperationError, Stale
 from connections_portal.models import User
 
+# So many secrets are looked at in one go: as many when it is shown as when it is done, whatever time they take.
+MOST = 200
+
 
 @dataclass(frozen=True, kw_only=True)
 class Replacement:
@@ -35,13 +38,21 @@ class Replacement:
         return [(one, fit) for one, fit in self.rows if not fit.code]
 
 
+class Changed(Stale):
+    """What would change is not what was shown; ``planned`` is what it is now."""
+
+    def __init__(self, planned: Replacement) -> None:
+        super().__init__(_changed())
+        self.planned = planned
+
+
 def plan_replacement(vault: KeyVault, other: KeyVault) -> Replacement:
-    """Ask the other vault for each secret that is read from this one. Not to be called inside a transaction.
+    """Ask the other vault for each secret that is read from this one, 200 at most. Not to be called in a transaction.
 
     Raises TooMany while others wait for strangers' servers.
     """
     found = references(vault)
-    fits = look(other, found) if found else []
+    fits = look(other, found, most=MOST) if found else []
     return Replacement(rows=list(zip(found, fits, strict=True)), impact=_impact(vault, other, found, fits))
 
 
@@ -55,7 +66,7 @@ def replace_vault(*, vault: KeyVault, other: KeyVault, impact: str, actor: User)
     """
     planned = plan_replacement(vault, other)
     if planned.impact != impact:
-        raise _stale()
+        raise Changed(planned)
     if not planned.movable:
         raise OperationError(_("Nothing can be read from this vault instead."))
     try:
@@ -66,7 +77,7 @@ def replace_vault(*, vault: KeyVault, other: KeyVault, impact: str, actor: User)
             found = references(vaults[vault.uuid])
             fits = [fit for _one, fit in planned.rows]
             if _impact(vaults[vault.uuid], vaults[other.uuid], found, fits) != impact:
-                raise _stale()
+                raise Stale(_changed())
             by_row = {one.row.pk: fit for one, fit in planned.movable}
             moving = [one for one in found if one.row.pk in by_row]
             for rows in connections_of(moving).values():
@@ -76,12 +87,12 @@ def replace_vault(*, vault: KeyVault, other: KeyVault, impact: str, actor: User)
                 record_carried(connection, rows, vaults[vault.uuid], vaults[other.uuid], actor)
             return len(connections_of(moving))
     except IntegrityError:
-        raise _stale() from None
+        raise Stale(_changed()) from None
 
 
 def _impact(vault: KeyVault, other: KeyVault, found: Sequence[Reference], fits: Sequence[Fit]) -> str:
     return impact_of(vault, found, str(other.uuid), other.version, [fit.code for fit in fits])
 
 
-def _stale() -> Stale:
-    return Stale(_("This has changed since you opened it. Look at it again."))
+def _changed() -> str:
+    return _("This has changed since you opened it. Look at it again.")

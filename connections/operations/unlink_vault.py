@@ -94,6 +94,14 @@ def _look(vault: KeyVault, found: Sequence[Reference], choices: Mapping[UUID, UU
                     "vault": vaults[uuid].name,
                     "why": fit.text,
                 }
+    if any(fit.code == "not_looked_at" for fit in fits.values()):
+        raise OperationError(
+            _(
+                "There was no time to look at every secret. Replace the vault by another one first, in as many steps "
+                "as it takes, then unlink it."
+            ),
+            fields=wrong,
+        )
     if wrong:
         raise OperationError(_("Not every secret can be read from the vault you chose."), fields=wrong)
     return fits

@@ -1,10 +1,13 @@
 """What refers to a linked Key Vault, and whether another one could stand in for it."""
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
+from django.db import connections as databases
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -12,17 +15,32 @@ from django.utils.translation import gettext as _
 from connections import connectors, sealed, vault_access, vault_clients
 from connections.connectors.errors import ConnectorError, TryLater
 from connections.key_vault import names, transport
-from connections.key_vault.base import SecretFacts, Vault
-from connections.models import Connection, ConnectionSecret, KeyVault, VaultSecret, VaultSecretState
+from connections.key_vault.base import SecretFacts
+from connections.models import (
+    Connection,
+    ConnectionSecret,
+    KeyVault,
+    VaultSecret,
+    VaultSecretState,
+    VaultState,
+)
 from connections.operations.attention import settle_connections
 from connections.operations.limits import slot
 from connections.operations.vault_health import record_secret_state
+from connections.vault_states import VAULT_STATES
 from connections_portal import audit
 from connections_portal.errors import OperationError, Stale
 from connections_portal.models import User
 
-# Seconds for all questions that one page asks of vaults (rule S20).
+# Seconds for all questions that one page asks of vaults (rule S20), and how many are put to a vault at once.
 DEADLINE = 10.0
+AT_ONCE = 4
+# A refusal of the portal altogether is one of every secret.
+_OF_ALL = frozenset(
+    code
+    for code, state in VAULT_STATES.items()
+    if state != VaultState.UNREACHABLE and code != "vault_forbidden"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,34 +128,50 @@ def connections_of(found: Iterable[Reference]) -> dict[UUID, list[Reference]]:
     return grouped
 
 
-def look(vault: KeyVault, found: Sequence[Reference], *, pinned: bool = False) -> list[Fit]:
+def look(
+    vault: KeyVault, found: Sequence[Reference], *, pinned: bool = False, most: int | None = None
+) -> list[Fit]:
     """Ask a vault about the latest version of each reference's secret, or with ``pinned`` about the fixed one.
 
-    Values are not read. What ten seconds leave no time for is *not looked at*. Not to be called inside a transaction.
-    Raises TooMany while others wait for strangers' servers (rule S20).
+    Values are not read. What ten seconds leave no time for is *not looked at*, and what comes after the first ``most``
+    secrets. Not to be called inside a transaction. Raises TooMany while others wait for strangers' servers (rule S20).
     """
     asked = [(one.secret.name, one.secret.pinned if pinned else "") for one in found]
     with slot(), transport.within(DEADLINE):
-        known = _ask(vault, dict.fromkeys(asked))
-    return [_judged(vault, one, known[key]) for one, key in zip(found, asked, strict=True)]
+        known = _ask(vault, list(dict.fromkeys(asked))[:most])
+    unseen = Fit(code="not_looked_at")
+    return [_judged(vault, one, known.get(key, unseen)) for one, key in zip(found, asked, strict=True)]
 
 
-def _ask(vault: KeyVault, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Fit]:
-    """What the vault says of each name and version; one that is out of reach is not asked again."""
-    given_up = False
+def _ask(vault: KeyVault, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Fit]:
+    """What the vault says of each name and version, some at a time; one that is out of reach is not asked again.
+
+    The first question is put alone: with it the portal signs in, once, also where that is refused.
+    """
     known: dict[tuple[str, str], Fit] = {}
-    client: Vault | None = None
-    for name, version in wanted:
-        if given_up or not transport.left():
-            known[name, version] = Fit(code="not_looked_at")
-            continue
-        try:
-            client = client or vault_clients.client_of(vault, patient=False)
-            known[name, version] = Fit(facts=client.facts(name, version))
-        except ConnectorError as error:
-            known[name, version] = Fit(code=error.code)
-            given_up = isinstance(error, TryLater)
-    return known
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        begin, number = 0, 1
+        while begin < len(wanted) and transport.left():
+            keys = wanted[begin : begin + number]
+            # each has the time that is left, which is known by context
+            asking = [pool.submit(copy_context().run, partial(_fit_of, vault, *key)) for key in keys]
+            answers = [one.result() for one in asking]
+            known |= {key: fit for key, (fit, _goes_on) in zip(keys, answers, strict=True)}
+            if not all(goes_on for _fit, goes_on in answers):
+                break
+            begin, number = begin + number, AT_ONCE
+    refused = next((fit for fit in known.values() if fit.code in _OF_ALL), None)
+    return dict.fromkeys(wanted, refused) if refused else known
+
+
+def _fit_of(vault: KeyVault, name: str, version: str) -> tuple[Fit, bool]:
+    """What the vault says of one secret, and whether it may be asked for more; in a thread of its own."""
+    try:
+        return Fit(facts=vault_clients.client_of(vault, patient=False).facts(name, version)), True
+    except ConnectorError as error:
+        return Fit(code=error.code), not isinstance(error, TryLater) and error.code not in _OF_ALL
+    finally:
+        databases.close_all()  # signing in reads the stored credential, over a session of this thread
 
 
 def _judged(other: KeyVault, one: Reference, fit: Fit) -> Fit:

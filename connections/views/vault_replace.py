@@ -12,7 +12,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from connections.models import KeyVault
-from connections.operations.replace_vault import Replacement, plan_replacement, replace_vault
+from connections.operations.replace_vault import (
+    Changed,
+    Replacement,
+    plan_replacement,
+    replace_vault,
+)
 from connections.operations.vault_references import connections_of
 from connections.views.vault_gone import unless_unlinked
 from connections_portal.errors import OperationError
@@ -44,7 +49,8 @@ def replace(request: PortalRequest, uuid: UUID) -> HttpResponse:
         )
     except OperationError as refused:
         vault = get_object_or_404(KeyVault, uuid=uuid)
-        return _dialog(request, vault, other, error=refused.message, status=refused.status)
+        planned = refused.planned if isinstance(refused, Changed) else None
+        return _dialog(request, vault, other, planned=planned, error=refused.message, status=refused.status)
     words = ngettext(
         "%(n)d connection reads its secrets from %(name)s now.",
         "%(n)d connections read their secrets from %(name)s now.",
@@ -63,12 +69,12 @@ def _dialog(
     vault: KeyVault,
     other: KeyVault | None,
     *,
+    planned: Replacement | None = None,
     wrong: str = "",
     error: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    planned = None
-    if other is not None:
+    if other is not None and planned is None:
         try:
             planned = plan_replacement(vault, other)
         except OperationError as refused:

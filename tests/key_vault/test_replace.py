@@ -1,14 +1,17 @@
 """*Replace by another vault*: what would change is shown first, then just that changes."""
 
+import dataclasses
+import time
 from collections.abc import Callable
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from connections import secret_store
+from connections import secret_store, vault_clients
 from connections.key_vault import transport
 from connections.models import Connection, ConnectionSecret, KeyVault, State
+from connections.operations import replace_vault as module
 from connections.operations.replace_vault import plan_replacement, replace_vault
 from connections_portal.errors import OperationError, Stale
 from connections_portal.models import AuditEntry, RunState, User
@@ -98,6 +101,50 @@ def test_a_vault_out_of_reach_is_asked_once(
     double.troubles.gone.add(other.host)
     codes = [fit.code for _one, fit in plan_replacement(vault, other).rows]
     assert codes == ["vault_unreachable", "not_looked_at", "not_looked_at"]
+
+
+def test_a_sign_in_that_is_refused_is_tried_once(
+    vault: KeyVault, three: list[Connection], double: Double, linked_vault: Linked
+) -> None:
+    application = double.cloud.application()
+    other = linked_vault(host="fabrikam-kv.vault.azure.net", principal=application)
+    double.cloud.register(dataclasses.replace(application, secret="another-one-by-now"))
+    vault_clients.forget_all()
+    codes = [fit.code for _one, fit in plan_replacement(vault, other).rows]
+    assert codes == ["vault_sign_in_refused"] * 3
+    assert len(double.cloud.requests(path=f"/{application.tenant_id}/oauth2")) == 1
+
+
+def test_secrets_are_looked_at_some_at_a_time(
+    vault: KeyVault, other: KeyVault, double: Double, admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = double.cloud.vaults[other.host]
+    for number in range(21):
+        double.vault.put(f"portal-{number:02}", "here")
+        there.put(f"portal-{number:02}", "there")
+        read_from(vault, actor=admin, name=f"Base {number:02}", secret=f"portal-{number:02}")
+    double.troubles.latency = 0.1
+    started = time.monotonic()
+    assert len(plan_replacement(vault, other).movable) == 21
+    assert time.monotonic() - started < 1.5
+    double.troubles.latency = 0.0
+    # a limit of its own makes it come out alike each time, which the time alone would not
+    monkeypatch.setattr(module, "MOST", 5)
+    for left in (16, 11):
+        planned = plan_replacement(vault, other)
+        assert [fit.code for _one, fit in planned.rows].count("not_looked_at") == left
+        assert replace_vault(vault=vault, other=other, impact=planned.impact, actor=admin) == 5
+
+
+def test_a_page_that_was_changed_asks_the_vault_once(
+    vault: KeyVault, other: KeyVault, three: list[Connection], double: Double, admin: User, client_of: Clients
+) -> None:
+    url = reverse("key_vault:replace", args=[vault.uuid])
+    double.cloud.seen.clear()
+    answer = client_of(admin).post(url, {"to": other.uuid, "shown": other.uuid, "impact": "0" * 64})
+    assert answer.status_code == 409
+    assert "1 connection reads its secrets from fabrikam-kv" in text_of(answer.content.decode())
+    assert len([seen for seen in double.cloud.requests(host=other.host) if seen.bearer]) == 3
 
 
 @pytest.mark.parametrize("what", ["secret", "connection", "other link", "another connection"])

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from connections import secret_store, vault_access, vault_clients
+from connections.key_vault import transport
 from connections.models import Connection, ConnectionSecret, Consent, KeyVault, State, VaultName, VaultSecret
 from connections.operations.unlink_vault import unlink_vault
 from connections.operations.vault_references import impact_of, references
@@ -145,6 +146,15 @@ def test_a_secret_that_could_not_be_used_there_is_no_choice(
     with pytest.raises(OperationError) as refused:
         unlink_vault(vault=vault, impact=token(vault), choices={connection.uuid: other.uuid}, actor=admin)
     assert f"choice-{connection.uuid}" in refused.value.fields
+    assert KeyVault.objects.count() == 2
+
+
+def test_secrets_that_there_is_no_time_to_look_at_go_step_by_step(
+    vault: KeyVault, other: KeyVault, admin: User
+) -> None:
+    connection = read_from(vault, actor=admin)
+    with transport.within(0.0), pytest.raises(OperationError, match="Replace the vault by another one first"):
+        unlink_vault(vault=vault, impact=token(vault), choices={connection.uuid: other.uuid}, actor=admin)
     assert KeyVault.objects.count() == 2
 
 
