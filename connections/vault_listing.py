@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Window
+from django.db.models.functions import DenseRank
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -65,10 +66,11 @@ def tiles(vaults: Sequence[KeyVault], now: dt.datetime) -> list[VaultTile]:
     counted = Connection.objects.filter(reads).values_list("secrets__vault_secret__vault")
     used = dict(counted.annotate(Count("pk", distinct=True)))
     named: dict[int, dict[Any, str]] = defaultdict(dict)
-    rows = Connection.objects.filter(reads).order_by("name_key", "pk")
-    for vault_id, uuid, name in rows.values_list("secrets__vault_secret__vault", "uuid", "name")[:500]:
-        if len(named[vault_id]) < NAMED:
-            named[vault_id][uuid] = name
+    place = Window(DenseRank(), partition_by="secrets__vault_secret__vault", order_by=["name_key", "pk"])
+    rows = Connection.objects.filter(reads).annotate(place=place).filter(place__lte=NAMED)
+    first = rows.order_by("name_key", "pk").values_list("secrets__vault_secret__vault", "uuid", "name")
+    for vault_id, uuid, name in first:
+        named[vault_id][uuid] = name
     return [
         VaultTile(
             vault=vault,

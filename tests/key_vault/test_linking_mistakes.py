@@ -8,8 +8,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from connections import vault_clients
-from connections.models import KeyVault, VaultName
+from connections import vault_clients, vault_listing
+from connections.models import ConnectionSecret, KeyVault, VaultName
 from connections.operations.unlink_vault import unlink_vault
 from connections.operations.vault_references import impact_of, references
 from connections_portal.models import AuditEntry, User
@@ -125,3 +125,28 @@ def test_what_a_list_of_names_does_not_tell_is_said_against_no_vault(
     impact = impact_of(vault, references(vault))
     choice = {f"choice-{connection.uuid}": f"move:{other.uuid}"}
     assert client.post(url, {"action": "unlink", "impact": impact} | choice).status_code == 303
+
+
+@pytest.mark.both_databases
+def test_a_tile_names_its_own_connections_however_many_other_vaults_have(
+    double: Double, linked_vault: LinkVault, admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vault_listing, "NAMED", 2)
+    double.vault.put("portal-sftp", "here")
+    double.cloud.add_vault("fabrikam-kv").put("portal-sftp", "there")
+    vaults = [linked_vault(), linked_vault(host="fabrikam-kv.vault.azure.net")]
+    both = read_from(vaults[0], actor=admin, name="A, twice")
+    reads = both.secrets.get()
+    for field in ("private_key", "passphrase"):
+        ConnectionSecret.objects.create(
+            connection=both,
+            field=field,
+            target_digest=reads.target_digest,
+            vault_secret=reads.vault_secret,
+        )
+    for number in range(4):
+        read_from(vaults[0], actor=admin, name=f"B {number}")
+    read_from(vaults[1], actor=admin, name="Z, the last one")
+    found = vault_listing.tiles(vaults, timezone.now())
+    told = [(tile.used, [name for name, _url in tile.users], tile.more) for tile in found]
+    assert told == [(5, ["A, twice", "B 0"], 3), (1, ["Z, the last one"], 0)]
