@@ -32,6 +32,11 @@ VAULT_STATES = {
     "vault_forbidden": VaultState.FORBIDDEN,
     "vault_firewall": VaultState.FORBIDDEN,
 }
+_USUAL = {
+    VaultState.UNREACHABLE: "vault_unreachable",
+    VaultState.SIGN_IN_REFUSED: "vault_sign_in_refused",
+    VaultState.FORBIDDEN: "vault_forbidden",
+}
 # The code that a secret in this state is refused with.
 SECRET_CODES = {
     VaultSecretState.EXPIRED: "vault_secret_expired",
@@ -71,7 +76,9 @@ def trouble_of(secret: VaultSecret, connection: Connection) -> Trouble | None:
     """What keeps the connection from using the secret, as far as is known; the vault's trouble before its own."""
     vault = secret.vault
     if vault.state != VaultState.WORKING:
-        return Trouble(vault.state_code, vault.state_cause)
+        # of a vault that is doubted to be in reach besides, the code is that of the doubt
+        is_own = VAULT_STATES.get(vault.state_code) == vault.state
+        return Trouble(vault.state_code if is_own else _USUAL[VaultState(vault.state)], vault.state_cause)
     code = SECRET_CODES.get(VaultSecretState(secret.state), "")
     connector = connectors.get(connection.type_key)
     if not code and connector is not None:

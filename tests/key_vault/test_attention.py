@@ -7,7 +7,9 @@ import pytest
 from django.utils import timezone
 
 from connections import connectors, consent
+from connections.key_vault.errors import problem
 from connections.models import Access, Connection, KeyVault, State, VaultSecret, VaultSecretState, VaultState
+from connections.operations.attention import settle_vault_connections
 from connections.operations.create import create_connection
 from connections.operations.drafts import verified_digest
 from connections.operations.replace_vault import plan_replacement, replace_vault
@@ -161,3 +163,17 @@ def test_a_new_one_whose_vault_got_into_trouble_before_it_is_saved(
     assert (saved.state, saved.state_code) == (State.NEEDS_ATTENTION, "vault_firewall")
     record_vault_state(vault.pk, VaultState.WORKING)
     assert state_of(saved) == (State.READY, "")
+
+
+def test_a_doubt_beside_what_is_known_does_not_mix_the_two(
+    two_vaults: tuple[KeyVault, KeyVault], admin: User
+) -> None:
+    """What to do about one cause would be said of the other."""
+    vault, _other = two_vaults
+    connection = linking.read_from(vault, actor=admin)
+    refused = problem("vault_sign_in_refused")
+    record_vault_state(vault.pk, VaultState.SIGN_IN_REFUSED, code=refused.code, cause=refused.cause)
+    record_vault_state(vault.pk, VaultState.UNREACHABLE, code="vault_unreachable", cause="Out of reach.")
+    settle_vault_connections(vault_id=vault.pk)
+    assert state_of(connection) == (State.NEEDS_ATTENTION, "vault_sign_in_refused")
+    assert connection.state_cause == refused.cause
