@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -65,9 +66,8 @@ def test_a_quota_that_stays_fails_and_leaves_nothing_behind(delivery: Delivery) 
 
 @pytest.fixture
 def small_disk(openssh_server: Server) -> Iterator[Path]:
-    """A folder of the OpenSSH server with room for 2 MB."""
-    folder = openssh_server.files / "small-disk"
-    folder.mkdir()
+    """A folder of the OpenSSH server with room for 2 MB; others make small disks there, too."""
+    folder = Path(mkdtemp(prefix="small-disk-", dir=openssh_server.files))
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)], check=False, capture_output=True
     )
@@ -91,7 +91,7 @@ def test_a_full_disk_at_openssh_needs_an_administrator_and_is_made_room_on(
 ) -> None:
     allow_outgoing(openssh_server.port)
     write_events(customer_data)
-    connection = connect(openssh_server, actor=admin, folder="small-disk")
+    connection = connect(openssh_server, actor=admin, folder=small_disk.name)
     export = make_export(connection, EVENTS, actor=admin)
     run = start(export)
     assert carry(run) == "failed"
