@@ -76,7 +76,7 @@ class FormSecrets:
         self.typed: dict[str, str] = {}
         self.chosen: dict[str, Chosen] = {}
         self.errors: dict[str, str] = {}
-        vaults = list(KeyVault.objects.order_by("host"))
+        vaults = KeyVault.sorted_by_name(KeyVault.objects.all())
         self.choices = {
             field.key: self._choice(field, vaults) for field in connector.fields if field.secret and vaults
         }

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from connections import vault_clients
 from connections.connectors.errors import ConnectorError
 from connections.key_vault.base import ListedVault
+from connections.models import KeyVault
 from connections.operations.limits import TooMany, slot
 
 # So many vaults are offered at a time; subscription and resource group narrow them.
@@ -16,7 +17,10 @@ MOST = 200
 
 @dataclass(frozen=True, kw_only=True)
 class VaultLists:
-    """What there is to choose from; ``note`` says in one line why there is nothing, or not everything."""
+    """What there is to choose from; ``note`` says in one line why there is nothing, or not everything.
+
+    ``linked`` are hosts among those ``offered`` that need no second link.
+    """
 
     vaults: Sequence[ListedVault] = ()
     subscriptions: Sequence[tuple[str, str]] = ()
@@ -24,6 +28,7 @@ class VaultLists:
     subscription: str = ""
     group: str = ""
     offered: Sequence[ListedVault] = field(default_factory=tuple)
+    linked: frozenset[str] = frozenset()
     note: str = ""
 
 
@@ -50,6 +55,7 @@ def read_lists(values: Mapping[str, str]) -> VaultLists:
         group = ""
     offered = [one for one in here if not group or one.resource_group == group]
     offered.sort(key=lambda one: (one.name.lower(), one.host))
+    linked = KeyVault.objects.filter(host__in=[one.host for one in offered[:MOST]])
     names = {one.subscription_id: one.subscription_name or one.subscription_id for one in vaults}
     return VaultLists(
         vaults=vaults,
@@ -58,6 +64,7 @@ def read_lists(values: Mapping[str, str]) -> VaultLists:
         subscription=subscription if subscription in names else "",
         group=group,
         offered=offered[:MOST],
+        linked=frozenset(linked.values_list("host", flat=True)),
         note=_("Only the first %(n)d are listed. Choose a subscription or a resource group.") % {"n": MOST}
         if len(offered) > MOST
         else "",

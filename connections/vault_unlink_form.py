@@ -48,7 +48,7 @@ class UnlinkForm:
         self.was_asked = any(name.startswith("choice-") for name in posted or ())
         found = references(vault)
         self.impact = impact_of(vault, found)
-        self.others = list(KeyVault.objects.exclude(pk=vault.pk).order_by("host")[:TARGETS])
+        self.others = KeyVault.sorted_by_name(KeyVault.objects.exclude(pk=vault.pk))[:TARGETS]
         grouped = connections_of(found)
         first = dict(list(grouped.items())[:MOST])
         against = self._known_against([one for rows in first.values() for one in rows])

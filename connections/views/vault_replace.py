@@ -61,7 +61,7 @@ def replace(request: PortalRequest, uuid: UUID) -> HttpResponse:
 
 
 def _others(vault: KeyVault) -> list[KeyVault]:
-    return list(KeyVault.objects.exclude(pk=vault.pk).order_by("host"))
+    return KeyVault.sorted_by_name(KeyVault.objects.exclude(pk=vault.pk))
 
 
 def _dialog(

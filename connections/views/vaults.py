@@ -53,7 +53,7 @@ NOTICES = 10
 @role_required(Role.ADMINISTRATOR)
 def list_vaults(request: PortalRequest) -> HttpResponse:
     """A tile per linked vault, and what administrators were told of them."""
-    vaults = list(KeyVault.objects.order_by("host"))
+    vaults = KeyVault.sorted_by_name(KeyVault.objects.all())
     notices = paginate(request, VaultNotice.objects.all(), NOTICES)
     context = {
         "tiles": tiles(vaults, timezone.now()),

@@ -1,6 +1,7 @@
 """Pages of linked vaults that are old, and what is typed or chosen there by mistake: nothing is lost or misread."""
 
 import datetime as dt
+import re
 from collections.abc import Callable
 
 import pytest
@@ -91,6 +92,30 @@ def test_a_vault_that_was_chosen_stays_although_the_list_cannot_be_shown_again(
     assert "The list of vaults cannot be read" in text_of(page.page)
     assert value_of(page.page, "address") == other.host
     assert not error_at(page.page, "address")
+
+
+def test_the_list_offers_no_vault_a_second_time(
+    client: Client, double: Double, linked_vault: LinkVault
+) -> None:
+    linked_vault()
+    double.cloud.add_vault("fabrikam-kv")
+    page = LinkPage(client)
+    page.open("?lists=1")
+    found = re.findall(r'<option value="([^"]+)"( selected)?( disabled)?>([^<]*)</option>', page.page)
+    offered = {host: (bool(disabled), name) for host, _selected, disabled, name in found}
+    assert offered[double.vault.host] == (True, "contoso-kv (linked already)")
+    assert offered["fabrikam-kv.vault.azure.net"] == (False, "fabrikam-kv")
+
+
+def test_vaults_stand_in_the_order_of_their_names(
+    client: Client, double: Double, linked_vault: LinkVault
+) -> None:
+    second = linked_vault(host=double.cloud.add_vault("contoso-kv-2").host)
+    first = linked_vault()
+    listed = client.get(reverse("key_vault:list")).content.decode()
+    assert listed.index(f">{first.name}<") < listed.index(f">{second.name}<")
+    offered = client.get("/settings/connections/new/sftp/").content.decode()
+    assert offered.index(f">{first.name}<") < offered.index(f">{second.name}<")
 
 
 def test_asking_what_would_change_is_no_mistake(
