@@ -43,6 +43,7 @@ KINDS = {
     "group": (gettext_lazy("Group"), ("group",)),
     "refresh": (gettext_lazy("System refresh"), ("refresh", "refreshschedule")),
     "request": (gettext_lazy("Access request"), ("accessrequest",)),
+    "vault": (gettext_lazy("Key Vault"), ("keyvault",)),
 }
 _GROUPS = {
     "access": gettext_lazy("Refusals"),
@@ -56,6 +57,7 @@ _GROUPS = {
     "refresh": gettext_lazy("System refresh"),
     "secret": gettext_lazy("Secrets"),
     "table": gettext_lazy("Tables"),
+    "vault": gettext_lazy("Key Vaults"),
 }
 _NAMES = ("q", "person", "kind", "object", "action", "outcome", "period", "from", "to")
 

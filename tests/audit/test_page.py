@@ -107,6 +107,14 @@ def test_filters(admin: User, contributor: User, export: Export, client_of: Clie
     assert len(seen(client, "?action=x&outcome=y&kind=z&person=-1&object=w&before=q&period=aeon")) == 4
 
 
+def test_every_kind_of_object_that_is_recorded_can_be_asked_for(admin: User, client_of: Clients) -> None:
+    rows = write(1, action="vault.linked", object_type="keyvault", object_uuid=uuid.uuid4())
+    page = client_of(admin).get(URL).content.decode()
+    assert re.search(r'<option value="vault"[^>]*>Key Vault</option>', page)
+    assert re.search(r'<option value="vault"[^>]*>Key Vaults: all</option>', page)
+    assert seen(client_of(admin), "?kind=vault") == keys(rows)
+
+
 @pytest.mark.both_databases
 def test_a_condition_that_many_meet_finds_the_same(
     admin: User, client_of: Clients, monkeypatch: pytest.MonkeyPatch
