@@ -28,6 +28,8 @@ STALE = dt.timedelta(days=1)
 # A reading that nothing was heard of for so long is lost; one that failed is not tried again by the clock before.
 LOST_AFTER = dt.timedelta(minutes=10)
 AGAIN_AFTER = dt.timedelta(hours=1)
+# Nor by somebody who types on before.
+SOON_AGAIN = dt.timedelta(minutes=1)
 # For one message, so that a slow vault keeps no worker from other work; the next one goes on.
 SECONDS = 50.0
 BATCH = 250
@@ -59,6 +61,8 @@ def refresh_if_old(*, vault: KeyVault, now: dt.datetime | None = None) -> bool:
     now = now or timezone.now()
     if vault.names_at is not None and vault.names_at > now - OLD:
         return False
+    if has_failed(vault) and vault.names_begun_at and vault.names_begun_at > now - SOON_AGAIN:
+        return False
     return ask_for_names(vault=vault, actor=None, now=now)
 
 
@@ -81,6 +85,12 @@ def is_reading(vault: KeyVault, now: dt.datetime) -> bool:
     """Whether a reading is under way that something was heard of lately."""
     begun = vault.names_begun_at
     return bool(vault.names_token) and begun is not None and begun > now - LOST_AFTER
+
+
+def has_failed(vault: KeyVault) -> bool:
+    """Whether the last reading ended, or was lost, before the list was whole; for one that is not under way."""
+    begun = vault.names_begun_at
+    return begun is not None and (vault.names_at is None or vault.names_at < begun)
 
 
 def names_so_far(vault: KeyVault) -> int:

@@ -12,7 +12,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from connections.models import KeyVault
-from connections.operations.read_names import ask_for_names, is_reading, names_so_far, refresh_if_old
+from connections.operations.read_names import (
+    ask_for_names,
+    has_failed,
+    is_reading,
+    names_so_far,
+    refresh_if_old,
+)
 from connections.vault_choice import VaultChoice
 from connections.vault_names import Offer, offer_names, offer_versions
 from connections_portal.roles import Role
@@ -28,11 +34,15 @@ TEMPLATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ListState:
-    """How the list of a vault's names stands: ``so_far`` names were read while it ``is_reading``."""
+    """How the list of a vault's names stands: ``so_far`` names were read while it ``is_reading``.
+
+    ``has_failed`` is whether the last reading ended before the list was whole.
+    """
 
     vault: KeyVault
     is_reading: bool
     so_far: int
+    has_failed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +59,12 @@ class Chooser:
 def state_of(vault: KeyVault) -> ListState:
     """How the list of the vault's names stands now."""
     reading = is_reading(vault, timezone.now())
-    return ListState(vault=vault, is_reading=reading, so_far=names_so_far(vault) if reading else 0)
+    return ListState(
+        vault=vault,
+        is_reading=reading,
+        so_far=names_so_far(vault) if reading else 0,
+        has_failed=not reading and has_failed(vault),
+    )
 
 
 def chooser(request: PortalRequest, choice: VaultChoice, action: str, *, host: str) -> Chooser:
@@ -77,7 +92,11 @@ def chooser(request: PortalRequest, choice: VaultChoice, action: str, *, host: s
 def list_state(request: PortalRequest, uuid: UUID) -> HttpResponse:
     """How old the list of names is, or how far its reading is; asked again while that goes on."""
     vault = get_object_or_404(KeyVault, uuid=uuid)
-    return render(request, "connections/_secret_list.html", {"state": state_of(vault)})
+    state = state_of(vault)
+    response = render(request, "connections/_secret_list.html", {"state": state})
+    if not state.is_reading and not state.has_failed:
+        response["HX-Trigger"] = "combobox:read"  # the field then shows the new list
+    return response
 
 
 @require_POST

@@ -155,6 +155,19 @@
     }
   });
 
+  /** A worker has read the whole list: show it, unless somebody stands in the old one; then with the next search. */
+  document.addEventListener("combobox:read", (event) => {
+    const box = boxOf(event.target);
+    if (!box) return;
+    if (isOpen(box) && !inputOf(box).hasAttribute("aria-activedescendant")) search(box);
+    else delete box.dataset.asked;
+  });
+
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const box = boxOf(document.activeElement);
+    if (box && foundOf(box).contains(document.activeElement) && event.detail.target.contains(document.activeElement)) inputOf(box).focus();
+  });
+
   document.addEventListener("htmx:afterSettle", (event) => {
     prepare(document);
     if (event.detail.target?.matches("[data-versions]")) find(":checked", event.detail.target)?.focus(); // the button has gone

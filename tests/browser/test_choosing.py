@@ -5,11 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from connections.models import KeyVault
-from connections.operations.read_names import ask_for_names, read_names
+from connections.operations.read_names import OLD, ask_for_names, read_names
 from connections_portal.models import User
 from tests.browser.conftest import Check, NewContext, SignIn
 from tests.browser.test_keyboard import FOCUS, tab_to
@@ -142,13 +143,37 @@ def test_refresh_now(
     field(page).click()
     expect(page.get_by_text("64 names")).to_be_visible()
     double.vault.put("made-a-moment-ago", "x")
-    page.get_by_role("button", name="Refresh now").click()
+    tab_to(page, page.get_by_role("button", name="Refresh now"))
+    page.keyboard.press("Enter")
     expect(page.get_by_text("The list is being read")).to_be_visible()
+    expect(field(page)).to_be_focused()  # the button has gone
     vault.refresh_from_db()
     read_names(vault_id=vault.pk, token=vault.names_token)
     expect(page.get_by_text("65 names")).to_be_visible()
+    expect(page.get_by_role("option").first).to_have_text("made-a-moment-ago")
     field(page).fill("made-a")
     expect(page.get_by_role("option")).to_have_text(["made-a-moment-ago"])
+
+
+def test_a_reading_that_fails_is_told_and_asked_for_once(
+    live_server: LiveServer, sign_in: SignIn, admin: User, vault: KeyVault, double: Double
+) -> None:
+    page = sign_in(admin)
+    page.goto(f"{live_server.url}{SET_UP}")
+    switch_on(page)
+    field(page).click()
+    page.get_by_role("button", name="Refresh now").click()
+    expect(page.get_by_text("The list is being read")).to_be_visible()
+    told = page.locator("#password-found").get_by_text("The list could not be read at the last try.")
+    double.vault.forbid("list")
+    vault.refresh_from_db()
+    assert read_names(vault_id=vault.pk, token=vault.names_token) == "vault_forbidden"
+    expect(told).to_be_visible()
+    expect(page.get_by_text("64 names")).to_be_visible()
+    KeyVault.objects.update(names_at=timezone.now() - OLD)
+    field(page).fill("sftp")
+    expect(page.get_by_role("option")).to_have_count(4)
+    expect(told).to_be_visible()
 
 
 def test_without_script(

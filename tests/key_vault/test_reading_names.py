@@ -150,6 +150,33 @@ def test_opening_has_an_old_list_read(vault: KeyVault) -> None:
     assert refresh_if_old(vault=vault, now=timezone.now() + dt.timedelta(minutes=11))
 
 
+@pytest.mark.parametrize("before", ["no list", "an old list"])
+def test_a_reading_that_failed_is_told_and_not_asked_for_with_every_search(
+    vault: KeyVault, double: Double, admin: User, client_of: Callable[[User | None], Client], before: str
+) -> None:
+    double.vault.stock(30)
+    if before == "an old list":
+        read(vault)
+        long_ago = timezone.now() - dt.timedelta(hours=1)
+        KeyVault.objects.update(names_at=long_ago, names_begun_at=long_ago)
+        vault.refresh_from_db()
+    double.vault.forbid("list")
+    assert refresh_if_old(vault=vault)
+    assert read_names(vault_id=vault.pk, token=vault.names_token) == "vault_forbidden"
+    vault.refresh_from_db()
+    client, url = client_of(admin), f"/settings/key-vault/{vault.uuid}/secrets/"
+    answer = client.get(url)
+    assert "could not be read at the last try" in answer.content.decode()
+    assert "HX-Trigger" not in answer.headers
+    assert not refresh_if_old(vault=vault)
+    assert refresh_if_old(vault=vault, now=timezone.now() + dt.timedelta(minutes=2))
+    double.vault.permit()
+    read_names(vault_id=vault.pk, token=vault.names_token)
+    answer = client.get(url)
+    assert "could not be read" not in answer.content.decode()
+    assert answer.headers["HX-Trigger"] == "combobox:read"
+
+
 def test_before_there_is_a_list_one_request_shows_a_page(vault: KeyVault, double: Double) -> None:
     double.vault.stock(60)
     names(vault)  # signs in
