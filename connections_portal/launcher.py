@@ -155,8 +155,8 @@ def start(family: Family, port: int) -> None:
 def announce(var_dir: Path, port: int, sandbox_port: int, password: str, *, with_vault: bool) -> None:
     """Print addresses, users and password. The sandbox's address and password stand alone, ready to be copied."""
     if with_vault:
-        vault = f"""A sandbox Key Vault is linked, {VAULT}: with Use Key Vault choose {VAULT_SECRET} as the password.
-Another one, {OTHER_VAULT}, waits to be linked (Settings > Key Vault)."""
+        vault = f"""A sandbox Key Vault comes linked, {VAULT}: with Use Key Vault choose {VAULT_SECRET} as the password.
+Another one, {OTHER_VAULT}, can be linked as well (Settings > Key Vault)."""
     else:
         vault = f"The sandbox Key Vault is left out: {', '.join(own_azure())} is set."
     print(

@@ -96,7 +96,7 @@ class Portal:
 
     def vault_port(self) -> int:
         """The port of the sandbox's Key Vault, once it is announced."""
-        assert "A sandbox Key Vault is linked, contoso-sandbox:" in self.output
+        assert "A sandbox Key Vault comes linked, contoso-sandbox:" in self.output
         return int((self.var_dir / "sandbox" / "vault_port").read_text())
 
     def linked_vaults(self) -> list[tuple[str, str]]:
