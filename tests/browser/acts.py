@@ -135,6 +135,8 @@ def open_details(page: Page, portal: Portal) -> None:
 def unfold(page: Page, portal: Portal) -> None:
     for summary in page.locator("summary").all():
         summary.click()
+    # where the bar at the top lies over nothing: a press scrolls what it presses into view
+    page.evaluate("scrollTo(0, 0)")
 
 
 def save_errors(page: Page, portal: Portal) -> None:

@@ -24,6 +24,7 @@ def test_a_connection_is_added_from_inside_the_export_form(portal: Portal, page:
     page.get_by_role("checkbox", name="Store opening guests").check()
     page.get_by_role("checkbox", name="birth_date").uncheck()
     page.get_by_role("button", name="Add connection").click()
+    page.get_by_role("button", name="SFTP", exact=True).click()
     pane = page.get_by_role("dialog")
     steps.fill_set_up(pane, portal, "Added on the way")
     pane.get_by_role("button", name="Verify").click()
