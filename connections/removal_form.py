@@ -49,6 +49,29 @@ class Question:
     is_new: bool = False
     notes: Sequence[str] = ()
 
+    @classmethod
+    def asked(
+        cls,
+        name: str,
+        number: int,
+        options: Sequence[Option],
+        proposed: str,
+        *,
+        posted: Mapping[str, str] | None,
+        is_late: bool,
+    ) -> "Question":
+        """With what was posted for it, else with what is ``proposed``. ``is_late``: another dialog was sent before."""
+        sent = posted.get(name) if posted is not None else None
+        known = {option.value for option in options}
+        return cls(
+            name=name,
+            number=number,
+            options=options,
+            value=sent if sent in known and sent is not None else proposed,
+            wrong=sent is not None and sent not in known,
+            is_new=is_late and sent is None,
+        )
+
     @property
     def decision(self) -> Decision:
         """What is chosen."""
@@ -162,16 +185,7 @@ class RemovalForm:
         self, name: str, number: int, options: Sequence[Option], choices: Mapping[str, Choice]
     ) -> Question:
         gentle = next((key for key, choice in choices.items() if choice.gentle), "")
-        sent = self.posted.get(name) if self.posted is not None else None
-        known = {option.value for option in options}
-        return Question(
-            name=name,
-            number=number,
-            options=options,
-            value=sent if sent in known and sent is not None else gentle,
-            wrong=sent is not None and sent not in known,
-            is_new=self.was_asked and sent is None,
-        )
+        return Question.asked(name, number, options, gentle, posted=self.posted, is_late=self.was_asked)
 
     def apply(self, key: str) -> None:
         """*Apply to all*: what was chosen for the kind with this key goes for each that it is offered for."""

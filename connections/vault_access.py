@@ -30,6 +30,7 @@ from connections.models import (
     VaultSecretState,
 )
 from connections.vault_cache import Key, cache
+from connections.vault_states import stored_of
 from connections_portal import redaction
 from connections_portal.models import User
 
@@ -331,13 +332,7 @@ def _keep_facts(secret: VaultSecret, facts: SecretFacts) -> None:
 
 def _store_facts(secret: VaultSecret, facts: SecretFacts, *, read: bool = False) -> None:
     now = timezone.now()
-    known = {
-        "version": facts.version[:32],
-        "portal_target": names.target_tag(facts)[:256],
-        "not_before": facts.not_before,
-        "expires_at": facts.expires_at,
-        "checked_at": now,
-    }
+    known = {**stored_of(facts), "checked_at": now}
     VaultSecret.objects.filter(pk=secret.pk).update(**known, **({"read_at": now} if read else {}))
     for column, value in known.items():
         setattr(secret, column, value)

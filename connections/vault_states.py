@@ -2,9 +2,11 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 from connections import connectors
 from connections.key_vault import errors, names
+from connections.key_vault.base import SecretFacts
 from connections.models import Connection, VaultSecret, VaultSecretState, VaultState
 
 DAY = dt.timedelta(days=1)
@@ -50,6 +52,16 @@ SECRET_STATES = {code: state for state, code in SECRET_CODES.items()}
 # What a check finds out, and can therefore find over again.
 OTHER_TARGET = "vault_target_refused"
 FOUND_BY_CHECKS = frozenset({*VAULT_STATES, *SECRET_STATES, OTHER_TARGET})
+
+
+def stored_of(facts: SecretFacts) -> dict[str, Any]:
+    """The columns of VaultSecret for what the vault says of a secret; never its value."""
+    return {
+        "version": facts.version[:32],
+        "portal_target": names.target_tag(facts)[:256],
+        "not_before": facts.not_before,
+        "expires_at": facts.expires_at,
+    }
 
 
 @dataclass(frozen=True)

@@ -125,16 +125,7 @@ class UnlinkForm:
 
     def _question(self, name: str, number: int, others: Sequence[KeyVault]) -> Question:
         options = self._options(others)
-        sent = self.posted.get(name) if self.posted is not None else None
-        known = {option.value for option in options}
-        return Question(
-            name=name,
-            number=number,
-            options=options,
-            value=sent if sent in known and sent is not None else PAUSE,
-            wrong=sent is not None and sent not in known,
-            is_new=self.was_asked and sent is None,
-        )
+        return Question.asked(name, number, options, PAUSE, posted=self.posted, is_late=self.was_asked)
 
     def apply(self) -> None:
         """*Apply to all*: what was chosen goes for each connection that it is offered for."""

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from connections import connectors
 from connections.connectors.errors import ConnectorError
-from connections.key_vault.base import TARGET_TAG, SecretFacts
+from connections.key_vault.base import SecretFacts
 from connections.models import (
     Connection,
     ConnectionDraft,
@@ -29,7 +29,7 @@ from connections.models import (
     VaultState,
 )
 from connections.operations.attention import settle_vault_connections
-from connections.vault_states import GOOD, SECRET_STATES, VAULT_STATES, by_date
+from connections.vault_states import GOOD, SECRET_STATES, VAULT_STATES, by_date, stored_of
 from connections.vault_tasks import check
 from connections_portal import audit, mail, roles
 from connections_portal.models import User
@@ -144,7 +144,7 @@ def _set_secret_state(
 ) -> bool:
     expires_at = facts.expires_at if facts else secret.expires_at
     after = by_date(expires_at, now) if state in GOOD else state
-    columns: dict[str, Any] = {"state": after, "checked_at": now, **(_columns(facts) if facts else {})}
+    columns: dict[str, Any] = {"state": after, "checked_at": now, **(stored_of(facts) if facts else {})}
     if changed := secret.state != after:
         columns["state_since"] = now
     VaultSecret.objects.filter(pk=secret.pk).update(**columns)
@@ -167,16 +167,6 @@ def _set_secret_state(
         )
         _tell(notice, secret.vault, ConnectionSecret.objects.filter(vault_secret=secret))
     return changed
-
-
-def _columns(facts: SecretFacts) -> dict[str, Any]:
-    """What is stored of a secret, and never its value."""
-    return {
-        "version": facts.version,
-        "portal_target": facts.tags.get(TARGET_TAG, "")[:256],
-        "not_before": facts.not_before,
-        "expires_at": facts.expires_at,
-    }
 
 
 def record_failure(secret: VaultSecret, error: ConnectorError) -> bool:
