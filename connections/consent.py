@@ -89,24 +89,12 @@ def vault_wording(host: str) -> Wording:
 
 def give_for_vault(*, vault: KeyVault, person: User, shown: Wording) -> Consent:
     """Record that ``person`` agreed to ``shown`` for this vault, inside the caller's transaction."""
-    return Consent.objects.create(
-        action=Consent.Action.GIVEN,
-        wording_version=shown.version,
-        wording_hash=shown.hash,
-        wording=shown.text,
-        **_about_vault(vault, person),
-    )
+    return _given(shown, _about_vault(vault, person))
 
 
 def withdraw_for_vault(*, vault: KeyVault, person: User) -> Consent:
     """Record that the agreement in force for this vault has ended, inside the caller's transaction."""
-    return Consent.objects.create(
-        action=Consent.Action.WITHDRAWN,
-        wording_version=vault.consent.wording_version,
-        wording_hash=vault.consent.wording_hash,
-        wording=vault.consent.wording,
-        **_about_vault(vault, person),
-    )
+    return _withdrawn(vault.consent, _about_vault(vault, person))
 
 
 def _about_vault(vault: KeyVault, person: User) -> dict[str, Any]:
@@ -168,13 +156,7 @@ def _brought_in(service: str) -> tuple[str, ...]:
 
 def give(*, connection: Connection, person: User, shown: Wording) -> Consent:
     """Record that ``person`` agreed to ``shown`` for this connection, inside the caller's transaction."""
-    return Consent.objects.create(
-        action=Consent.Action.GIVEN,
-        wording_version=shown.version,
-        wording_hash=shown.hash,
-        wording=shown.text,
-        **_about(connection, person),
-    )
+    return _given(shown, _about(connection, person))
 
 
 def recorded(uuid: UUID | None) -> Consent | None:
@@ -186,12 +168,26 @@ def withdraw(*, connection: Connection, person: User) -> Consent:
     """Record that ``person`` took back the agreement in force, inside the caller's transaction."""
     given = connection.consent
     assert given is not None
+    return _withdrawn(given, _about(connection, person))
+
+
+def _given(shown: Wording, about: dict[str, Any]) -> Consent:
+    return Consent.objects.create(
+        action=Consent.Action.GIVEN,
+        wording_version=shown.version,
+        wording_hash=shown.hash,
+        wording=shown.text,
+        **about,
+    )
+
+
+def _withdrawn(given: Consent, about: dict[str, Any]) -> Consent:
     return Consent.objects.create(
         action=Consent.Action.WITHDRAWN,
         wording_version=given.wording_version,
         wording_hash=given.wording_hash,
         wording=given.wording,
-        **_about(connection, person),
+        **about,
     )
 
 

@@ -59,8 +59,9 @@ def sql(
             rows = rows.semi_join(_staged(engine, selection), "key")
         if after:
             rows = rows.filter(rows["key"] > after)
-        # ordered before anything is computed: so the engine sorts little, and the rest streams behind it
-        rows = rows.order_by(["key", *mapping.columns])
+        if only_sendable:
+            # ordered before anything is computed: so the engine sorts little, and the rest streams behind it
+            rows = rows.order_by(["key", *mapping.columns])
         problem = _problem(rows, connector, mapping)
         made = rows.select(
             key=rows["key"],

@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 import requests
 from azure.core.pipeline.transport import RequestsTransport
 from requests.adapters import HTTPAdapter
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPSConnectionPool
 from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import HTTPError
 
+from connections.connectors import tls
 from connections.connectors.base import Gateway
 from connections.connectors.errors import ConnectorError
 from connections.key_vault import errors
@@ -67,15 +67,10 @@ class Outgoing:
     @functools.cached_property
     def authorities(self) -> ssl.SSLContext:
         """Who is believed; host names are checked. Raises TryLater for a file that cannot be read."""
-        context = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
-        if self.ca_file:
-            try:
-                context.load_verify_locations(cafile=self.ca_file)
-            except OSError:
-                raise errors.problem(
-                    "vault_unreachable", "The file OUTGOING_CA_FILE cannot be read."
-                ) from None
-        return context
+        try:
+            return tls.authorities(self.ca_file)
+        except OSError:
+            raise errors.problem("vault_unreachable", "The file OUTGOING_CA_FILE cannot be read.") from None
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import certifi
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -14,6 +13,7 @@ from connections.connectors.base import N_, Gateway
 from connections.connectors.errors import NeedsAttention, TryLater
 from connections.connectors.http.answers import MAX_BYTES, Answer, read
 from connections.connectors.network_errors import no_answer
+from connections.connectors.tls import authorities
 
 CONNECT_SECONDS = 10.0
 
@@ -45,7 +45,7 @@ class UrllibSender:
         pool: Any = urllib3.HTTPSConnectionPool if parts.scheme == "https" else urllib3.HTTPConnectionPool
         options: dict[str, Any] = {"maxsize": parallel, "block": True, "retries": False}
         if parts.scheme == "https":
-            options["ssl_context"] = _tls(gateway)
+            options["ssl_context"] = authorities(gateway.ca_file)
         self._pool = pool(parts.hostname, parts.port, **options)
         self._pool.ConnectionCls = type("GatewayConnection", (_Through, kind), {"gateway": gateway})
 
@@ -102,14 +102,6 @@ def too_slow() -> TryLater:
         detail="no end in time",
         remedy=N_("Nothing to do: it is tried again."),
     )
-
-
-def _tls(gateway: Gateway) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=certifi.where())
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if gateway.ca_file:
-        context.load_verify_locations(gateway.ca_file)
-    return context
 
 
 def not_trusted(detail: str = "") -> NeedsAttention:
