@@ -231,9 +231,10 @@ def test_outside_what_the_link_lets_be_used(double: Double, look: Look, vault: K
     assert state_of_connection() == (State.READY, "")
 
 
-def test_kept_for_another_target(double: Double, look: Look) -> None:
+@pytest.mark.parametrize("tag", ["portal-target", "Portal-Target"])
+def test_kept_for_another_target(double: Double, look: Look, tag: str) -> None:
     """That is a matter of the connection: nothing is said of the secret, and the connection is marked and cleared."""
-    double.vault.change(SECRET, tags={"portal-target": "elsewhere.example.com"})
+    double.vault.change(SECRET, tags={tag: "elsewhere.example.com"})
     assert look() == "working, usable"
     assert state_of_connection() == (State.NEEDS_ATTENTION, "vault_target_refused")
     double.vault.change(SECRET, tags={"portal-target": "files.example.com"})
